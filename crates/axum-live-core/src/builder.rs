@@ -1,0 +1,235 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    close::CloseReason,
+    frame::Frame,
+    heartbeat::Heartbeat,
+    hooks::{Hook, Hooks, Inbound},
+    id::SessionId,
+    live::Live,
+    message::Message,
+    node::Node,
+    outbox::Bounds,
+    session::Session,
+};
+
+/// Makes a [`Live`]: the hooks, and settings that are safe as they are.
+///
+/// Hooks are closures or functions that return futures. Each is cloned for each call, so what it captures should be
+/// cheap to clone; the node itself is reached by [`session.live()`](Session::live), never by capture. The hooks of one
+/// session never run at the same time.
+///
+/// # Examples
+///
+/// ```
+/// # extern crate axum_live_core as axum_live;
+/// use axum_live::{CloseReason, Live, Message, Session};
+///
+/// struct User {
+///     name: String,
+/// }
+///
+/// let live = Live::<User>::builder()
+///     .on_connect(async |session: Session<User>| {
+///         session.subscribe("lobby").ok();
+///     })
+///     .on_message(async |session: Session<User>, message: Message| {
+///         session.live().publish("lobby", &(&session.value().name, message.topic())).ok();
+///     })
+///     .on_close(async |session: Session<User>, reason: CloseReason| {
+///         println!("{} left: {reason}", session.value().name);
+///     })
+///     .build();
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<V> {
+    hooks: Hooks<V>,
+    settings: Settings,
+}
+
+/// What the engine is set to.
+pub(crate) struct Settings {
+    pub(crate) bounds: Bounds,
+    pub(crate) read_limit: usize,
+    pub(crate) send_limit: usize,
+    pub(crate) fragment_limit: u32,
+    pub(crate) subscription_limit: usize,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) write_timeout: Duration,
+    pub(crate) open_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) new_id: Arc<dyn Fn() -> SessionId + Send + Sync>,
+}
+
+impl<V: Send + Sync + 'static> Builder<V> {
+    pub(crate) fn new() -> Self {
+        Self { hooks: Hooks::default(), settings: Settings::default() }
+    }
+
+    /// Runs once when a session is open, before its first message. What is sent here goes out before what others
+    /// publish meanwhile only if it was queued before.
+    pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Session<V>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_connect(Hook::new(|(session,)| hook(session)));
+        self
+    }
+
+    /// Runs for each message of a client, in their order, one at a time per session. While it runs, pings and
+    /// deliveries go on; one message more is read, and then no more, so that TCP slows a fast client down.
+    ///
+    /// A text or binary frame that is no `{"topic": …, "data": …}` does not come here: it is counted, and sixteen in a
+    /// row end the session with 4500.
+    pub fn on_message<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Session<V>, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.inbound = Inbound::Decoded(Hook::new(|(session, message)| hook(session, message)));
+        self
+    }
+
+    /// Takes each data message as it came, text or binary, in place of [`on_message`](Self::on_message): for Yjs,
+    /// protobuf, or a protocol of your own. Whichever of the two is set last counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # extern crate axum_live_core as axum_live;
+    /// use axum_live::{Frame, Live, Session};
+    ///
+    /// let echo = Live::<()>::builder()
+    ///     .on_frame(async |session: Session<()>, frame: Frame| {
+    ///         session.send_frame(frame).ok();
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn on_frame<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Session<V>, Frame) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.inbound = Inbound::Raw(Hook::new(|(session, frame)| hook(session, frame)));
+        self
+    }
+
+    /// Runs once when a session that was open has ended, however it did: it is out of all topics by then, and
+    /// [`session.topics()`](Session::topics) tells which they were.
+    pub fn on_close<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Session<V>, CloseReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_close(Hook::new(|(session, reason)| hook(session, reason)));
+        self
+    }
+
+    /// How many messages may wait for one client; 256 by default. One more closes its session with 4008. What the
+    /// kernel has taken does not wait.
+    pub fn queue_size(mut self, messages: usize) -> Self {
+        self.settings.bounds.messages = messages;
+        self
+    }
+
+    /// How many bytes may wait for one client; 1 MiB by default. An empty queue takes any one message.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.settings.bounds.bytes = bytes;
+        self
+    }
+
+    /// The largest message that a client may send, in bytes; 64 KiB by default. A larger one ends the session with
+    /// 1009 before it is read.
+    pub fn read_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limit = bytes;
+        self
+    }
+
+    /// In how many frames a client may send one message; 1,024 by default. One more ends the session with 1009.
+    pub fn fragment_limit(mut self, frames: u32) -> Self {
+        self.settings.fragment_limit = frames;
+        self
+    }
+
+    /// The largest message that may be sent or published, in bytes; 16 MiB by default.
+    pub fn send_limit(mut self, bytes: usize) -> Self {
+        self.settings.send_limit = bytes;
+        self
+    }
+
+    /// How many topics one session may subscribe to; 128 by default.
+    pub fn subscription_limit(mut self, topics: usize) -> Self {
+        self.settings.subscription_limit = topics;
+        self
+    }
+
+    /// When silent clients are pinged and given up; after 25 and 10 seconds by default.
+    pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.settings.heartbeat = heartbeat;
+        self
+    }
+
+    /// How long a client may take no byte of what waits for it before it is closed with 4009; 10 seconds by default.
+    pub fn write_timeout(mut self, time: Duration) -> Self {
+        self.settings.write_timeout = time;
+        self
+    }
+
+    /// How long after the answer the upgrade may take; 5 seconds by default.
+    pub fn open_timeout(mut self, time: Duration) -> Self {
+        self.settings.open_timeout = time;
+        self
+    }
+
+    /// How long a closing session has to write what is queued and hear the client's answer, and a hook that runs then
+    /// to come to its end; 5 seconds by default. After it the connection is reset, and the hook dropped.
+    pub fn close_timeout(mut self, time: Duration) -> Self {
+        self.settings.close_timeout = time;
+        self
+    }
+
+    /// How long [`Live::shutdown`] waits for hooks; 30 seconds by default.
+    pub fn shutdown_timeout(mut self, time: Duration) -> Self {
+        self.settings.shutdown_timeout = time;
+        self
+    }
+
+    /// Makes the sessions' ids; by default they are 128 bits from the operating system. An id that is in use is asked
+    /// for again, a few times, before the session is refused.
+    pub fn session_id(mut self, new_id: impl Fn() -> SessionId + Send + Sync + 'static) -> Self {
+        self.settings.new_id = Arc::new(new_id);
+        self
+    }
+
+    /// Makes the node. Nothing is spawned until the first session, so no runtime is needed.
+    #[must_use = "the node lives as long as its handles and sessions"]
+    pub fn build(self) -> Live<V> {
+        Live { node: Arc::new(Node::new(self.hooks, self.settings)) }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bounds: Bounds { messages: 256, bytes: 1 << 20 },
+            read_limit: 64 << 10,
+            send_limit: 16 << 20,
+            fragment_limit: 1024,
+            subscription_limit: 128,
+            heartbeat: Heartbeat::default(),
+            write_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(30),
+            new_id: Arc::new(SessionId::random),
+        }
+    }
+}
+
+impl<V> fmt::Debug for Builder<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}

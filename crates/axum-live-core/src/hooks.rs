@@ -1,0 +1,92 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{close::CloseReason, frame::Frame, message::Message, session::Session};
+
+type HookFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A hook under way; `None` when it panicked before it was.
+pub(crate) struct Running(Option<HookFuture>);
+
+/// A hook panicked; the panic has been told of by the panic hook of the process.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+/// The user's hooks, erased: the future's type stays out of the session's task.
+pub(crate) struct Hooks<V> {
+    connect: Option<Hook<(Session<V>,)>>,
+    pub(crate) inbound: Inbound<V>,
+    close: Option<Hook<(Session<V>, CloseReason)>>,
+}
+
+/// What becomes of the clients' data messages.
+pub(crate) enum Inbound<V> {
+    /// They are read, decoded and dropped.
+    Dropped,
+    Decoded(Hook<(Session<V>, Message)>),
+    Raw(Hook<(Session<V>, Frame)>),
+}
+
+/// One hook, which clones itself for each call.
+pub(crate) struct Hook<A>(Box<dyn Fn(A) -> HookFuture + Send + Sync>);
+
+impl<A: 'static> Hook<A> {
+    pub(crate) fn new<F, Fut>(hook: F) -> Self
+    where
+        F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self(Box::new(move |arguments| Box::pin(hook.clone()(arguments))))
+    }
+
+    pub(crate) fn start(&self, arguments: A) -> Running {
+        Running(caught(|| (self.0)(arguments)).ok())
+    }
+}
+
+impl<V: Send + Sync + 'static> Hooks<V> {
+    pub(crate) fn on_connect(&mut self, hook: Hook<(Session<V>,)>) {
+        self.connect = Some(hook);
+    }
+
+    pub(crate) fn on_close(&mut self, hook: Hook<(Session<V>, CloseReason)>) {
+        self.close = Some(hook);
+    }
+
+    pub(crate) fn connect(&self, session: &Session<V>) -> Option<Running> {
+        self.connect.as_ref().map(|hook| hook.start((session.clone(),)))
+    }
+
+    pub(crate) fn close(&self, session: &Session<V>, reason: CloseReason) -> Option<Running> {
+        self.close.as_ref().map(|hook| hook.start((session.clone(), reason)))
+    }
+}
+
+impl<V> Default for Hooks<V> {
+    fn default() -> Self {
+        Self { connect: None, inbound: Inbound::Dropped, close: None }
+    }
+}
+
+impl Running {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Panicked>> {
+        let Some(future) = &mut self.0 else { return Poll::Ready(Err(Panicked)) };
+        match caught(|| future.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(Ok),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
+
+    /// Drops the hook where it is. What it holds is the user's too.
+    pub(crate) fn cancel(self) -> Result<(), Panicked> {
+        caught(|| drop(self))
+    }
+}
+
+/// What a panic leaves behind is dropped with the hook, and a session's own state is locked only by code of ours.
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Panicked)
+}

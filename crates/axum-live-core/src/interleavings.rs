@@ -1,0 +1,204 @@
+//! What two threads may do to outbox, topic set and hub, in every order: the loom models (CONTRIBUTING.md).
+
+use std::{
+    io::IoSlice,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Wake, Waker},
+};
+
+use loom::thread;
+
+use crate::{
+    close::CloseReason,
+    frame::Frame,
+    hub::Hub,
+    id::SessionId,
+    outbox::{Bounds, Delivery, Flushed, Outbox, Refused},
+    subscriptions::{SubscribeError, Subscriptions},
+    topic::Topic,
+};
+
+/// What a session is to the hub.
+#[derive(Clone)]
+struct Client {
+    outbox: Arc<Outbox>,
+    subscriptions: Arc<Subscriptions>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+impl Client {
+    fn new(name: &str) -> Self {
+        let outbox = Outbox::new(SessionId::try_from(name).unwrap(), Bounds { messages: 4, bytes: 1024 });
+        outbox.open(None);
+        Self { outbox: Arc::new(outbox), subscriptions: Arc::new(Subscriptions::new(8)) }
+    }
+
+    fn subscribe(&self, hub: &Hub) -> Result<(), SubscribeError> {
+        self.subscriptions.subscribe(hub, &self.outbox, topic())
+    }
+
+    /// What its task does when it finds the latch set.
+    fn end(&self, hub: &Hub) {
+        self.outbox.close(CloseReason::Lost);
+        self.subscriptions.leave(hub, &self.outbox);
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let mut written = Vec::new();
+        flush(&self.outbox, Waker::noop(), &mut written);
+        written
+    }
+}
+
+fn topic() -> Topic {
+    Topic::try_from("t").unwrap()
+}
+
+fn flush(outbox: &Outbox, waker: &Waker, written: &mut Vec<u8>) -> Flushed {
+    outbox.flush(&mut Context::from_waker(waker), |_, slices: &[IoSlice<'_>]| {
+        slices.iter().for_each(|slice| written.extend_from_slice(slice));
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    })
+}
+
+#[test]
+fn late_subscribe_does_not_leak() {
+    loom::model(|| {
+        let (hub, client) = (Arc::new(Hub::default()), Client::new("a"));
+        let subscriber = thread::spawn({
+            let (hub, client) = (Arc::clone(&hub), client.clone());
+            move || client.subscribe(&hub)
+        });
+        client.end(&hub);
+        let subscribed = subscriber.join().unwrap();
+
+        assert_eq!(hub.len(), 0);
+        assert_eq!(client.subscribe(&hub), Err(SubscribeError::Closed));
+        assert_eq!(client.subscriptions.topics().len(), usize::from(subscribed.is_ok()));
+    });
+}
+
+#[test]
+fn topic_that_empties_while_another_joins_keeps_the_other() {
+    loom::model(|| {
+        let (hub, leaver, joiner) = (Arc::new(Hub::default()), Client::new("a"), Client::new("b"));
+        leaver.subscribe(&hub).unwrap();
+        let joining = thread::spawn({
+            let (hub, joiner) = (Arc::clone(&hub), joiner.clone());
+            move || joiner.subscribe(&hub).unwrap()
+        });
+        leaver.subscriptions.unsubscribe(&hub, &leaver.outbox, &topic());
+        joining.join().unwrap();
+
+        assert_eq!(hub.publish(&topic(), &Frame::text("x"), None), 1);
+        assert!(leaver.written().is_empty());
+        assert!(!joiner.written().is_empty());
+        joiner.end(&hub);
+        assert_eq!(hub.len(), 0);
+    });
+}
+
+#[test]
+fn who_has_unsubscribed_is_sent_nothing_more() {
+    loom::model(|| {
+        let (hub, client) = (Arc::new(Hub::default()), Client::new("a"));
+        client.subscribe(&hub).unwrap();
+        let publisher = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || hub.publish(&topic(), &Frame::text("published"), None)
+        });
+        client.subscriptions.unsubscribe(&hub, &client.outbox, &topic());
+        client.outbox.push(Frame::text("sent"), Delivery::Send).unwrap();
+        let received = publisher.join().unwrap();
+
+        let wire =
+            |frames: &[&str]| frames.iter().flat_map(|text| Frame::text(text).wire().to_vec()).collect::<Vec<_>>();
+        let expected = if received == 1 { wire(&["published", "sent"]) } else { wire(&["sent"]) };
+        assert_eq!(client.written(), expected);
+    });
+}
+
+#[test]
+fn frame_pushed_while_the_session_closes_is_written_or_refused() {
+    loom::model(|| {
+        let client = Client::new("a");
+        let pusher = thread::spawn({
+            let client = client.clone();
+            move || client.outbox.push(Frame::text("x"), Delivery::Send)
+        });
+        client.outbox.close(CloseReason::Shutdown);
+        let pushed = pusher.join().unwrap();
+
+        let close = CloseReason::Shutdown.frame().unwrap();
+        let expected = match pushed {
+            Ok(()) => [&Frame::text("x").wire()[..], close.wire()].concat(),
+            Err(refused) => {
+                assert_eq!(refused, Refused::Closed);
+                close.wire().to_vec()
+            }
+        };
+        assert_eq!(client.written(), expected);
+    });
+}
+
+#[test]
+fn the_first_reason_to_close_wins() {
+    loom::model(|| {
+        let client = Client::new("a");
+        let other = thread::spawn({
+            let client = client.clone();
+            move || client.outbox.close(CloseReason::NoPong)
+        });
+        let first = client.outbox.close(CloseReason::Shutdown);
+        assert_ne!(first, other.join().unwrap());
+        assert_eq!(client.outbox.reason(), Some(if first { CloseReason::Shutdown } else { CloseReason::NoPong }));
+    });
+}
+
+#[test]
+fn task_that_falls_asleep_misses_no_push_and_no_close() {
+    loom::model(|| {
+        let client = Client::new("a");
+        let woken = Arc::new(Woken::default());
+        let pusher = thread::spawn({
+            let client = client.clone();
+            move || {
+                client.outbox.push(Frame::text("x"), Delivery::Publish).unwrap();
+                client.outbox.close(CloseReason::Shutdown);
+            }
+        });
+        let mut written = Vec::new();
+        let seen = flush(&client.outbox, &Waker::from(Arc::clone(&woken)), &mut written);
+        pusher.join().unwrap();
+
+        assert!(seen.closed || woken.0.load(SeqCst));
+    });
+}
+
+#[test]
+fn publications_have_one_order_for_all() {
+    loom::model(|| {
+        let (hub, one, other) = (Arc::new(Hub::default()), Client::new("a"), Client::new("b"));
+        one.subscribe(&hub).unwrap();
+        other.subscribe(&hub).unwrap();
+        let publisher = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || hub.publish(&topic(), &Frame::text("x"), None)
+        });
+        hub.publish(&topic(), &Frame::text("y"), None);
+        publisher.join().unwrap();
+
+        assert_eq!(one.written(), other.written());
+    });
+}

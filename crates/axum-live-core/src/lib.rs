@@ -1,0 +1,49 @@
+//! The engine of [axum-live](https://docs.rs/axum-live): sessions, topics and fan-out, over RFC 6455 frames.
+//!
+//! Applications use the crate `axum-live`, which adds the door: authentication and upgrade as a tower layer. This one
+//! knows no HTTP server. Its seam to whoever opens the door is [`Live::accept`], which yields a [`Pending`] session,
+//! and [`Pending::open`], which takes the upgraded [`Stream`].
+
+mod actor;
+mod builder;
+mod close;
+mod extensions;
+mod extract;
+mod frame;
+mod heartbeat;
+mod hooks;
+mod hub;
+mod id;
+#[cfg(all(test, axum_live_loom))]
+mod interleavings;
+mod live;
+mod message;
+mod node;
+mod outbox;
+mod pending;
+mod scratch;
+mod session;
+mod shutdown;
+mod stats;
+mod stream;
+mod subscriptions;
+mod sweep;
+mod sync;
+mod topic;
+
+pub use builder::Builder;
+pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use extensions::SessionExtensions;
+pub use extract::NoSession;
+pub use frame::Frame;
+pub use heartbeat::Heartbeat;
+pub use id::{InvalidSessionId, SessionId};
+pub use live::{AcceptError, Live, PublishError};
+pub use message::{EncodeError, Message, Payload};
+pub use pending::Pending;
+pub use session::{SendError, Session, SessionInfo};
+pub use shutdown::ShutdownReport;
+pub use stats::Stats;
+pub use stream::{Io, Stream};
+pub use subscriptions::SubscribeError;
+pub use topic::{Topic, TopicError};

@@ -1,0 +1,284 @@
+use std::{fmt, sync::Arc};
+
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::{
+    builder::Builder,
+    close::{CloseCode, CloseReason},
+    frame::Frame,
+    id::SessionId,
+    message::{EncodeError, Payload},
+    node::Node,
+    pending::Pending,
+    session::{Session, SessionInfo},
+    stats::Stats,
+    subscriptions::SubscribeError,
+    topic::{Topic, TopicError},
+};
+
+/// A cheap handle to this node's engine: its sessions, its topics, and the way from one to the other.
+///
+/// Make one with [`builder`](Self::builder), mount it with a `LiveLayer`, and keep clones wherever something is
+/// published: handlers, background tasks, hooks (there as [`session.live()`](Session::live)).
+///
+/// # Examples
+///
+/// ```
+/// # extern crate axum_live_core as axum_live;
+/// use axum_live::{Live, PublishError};
+///
+/// let live = Live::<()>::builder().build();
+/// let receivers = live.publish("news", &"hello")?;
+/// assert_eq!(receivers, 0);
+/// # Ok::<(), PublishError>(())
+/// ```
+pub struct Live<V> {
+    pub(crate) node: Arc<Node<V>>,
+}
+
+/// A publication reached nobody.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The name is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The data could not be encoded.
+    #[error("the data could not be encoded")]
+    Encode(#[from] EncodeError),
+    /// The message is over the [`send_limit`](Builder::send_limit).
+    #[error("the message is over the send limit")]
+    TooLarge,
+    /// So many publications are under way that this one cannot be taken on.
+    #[error("too many publications are under way")]
+    Overloaded,
+}
+
+/// A session was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The node is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The generator of ids made none that is not in use.
+    #[error("no session id is free")]
+    NoId,
+}
+
+impl<V: Send + Sync + 'static> Live<V> {
+    /// Starts on a new node.
+    pub fn builder() -> Builder<V> {
+        Builder::new()
+    }
+
+    /// Lets a client in that authentication let through; dropping what is returned refuses it. The door's side of the
+    /// engine: applications mount a `LiveLayer` instead.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`], which is a 503.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn accept(&self, value: V, info: SessionInfo) -> Result<Pending<V>, AcceptError> {
+        let session = self.node.enter(value, info).ok_or(AcceptError::NoId)?;
+        let pending = Pending::new(session);
+        if self.node.is_stopping() {
+            return Err(AcceptError::ShuttingDown);
+        }
+        self.node.sweeper.start(&self.node);
+        Ok(pending)
+    }
+
+    /// Publishes to a topic: every session that is subscribed to it at the call gets the message, or ends with a
+    /// reason. Never waits, and a slow subscriber delays nobody. Answers the number of receivers.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; topic and data are checked even when nobody is subscribed.
+    pub fn publish<T: Serialize + ?Sized>(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        data: &T,
+    ) -> Result<usize, PublishError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let frame = Frame::message(&topic, data)?;
+        self.node.publish(&topic, &frame, None)
+    }
+
+    /// Publishes to all subscribers but the one that the message comes from.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_from<T: Serialize + ?Sized>(
+        &self,
+        session: &Session<V>,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        data: &T,
+    ) -> Result<usize, PublishError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let frame = Frame::message(&topic, data)?;
+        self.node.publish(&topic, &frame, Some(session))
+    }
+
+    /// Publishes data that is JSON text already.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish): text that is no JSON is [`PublishError::Encode`].
+    pub fn publish_raw(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        json: impl Into<String>,
+    ) -> Result<usize, PublishError> {
+        self.publish(topic, &Payload::raw(json)?)
+    }
+
+    /// Publishes a frame as it is, for protocols without our envelope.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Topic`], [`PublishError::TooLarge`] or [`PublishError::Overloaded`].
+    pub fn publish_frame(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        frame: &Frame,
+    ) -> Result<usize, PublishError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        self.node.publish(&topic, frame, None)
+    }
+
+    /// Sends a message to every open session, whatever it is subscribed to. Answers how many took it.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn broadcast<T: Serialize + ?Sized>(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        data: &T,
+    ) -> Result<usize, PublishError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let frame = Frame::message(&topic, data)?;
+        self.node.broadcast(&frame)
+    }
+
+    /// Subscribes a session to a topic: [`Session::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::subscribe`].
+    pub fn subscribe(
+        &self,
+        session: &Session<V>,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+    ) -> Result<(), SubscribeError> {
+        session.subscribe(topic)
+    }
+
+    /// Unsubscribes a session from a topic: [`Session::unsubscribe`].
+    pub fn unsubscribe(&self, session: &Session<V>, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> bool {
+        session.unsubscribe(topic)
+    }
+
+    /// The session of this id, unless it has ended.
+    pub fn session(&self, id: &SessionId) -> Option<Session<V>> {
+        self.node.session(id).filter(|session| !session.is_closed())
+    }
+
+    /// All sessions that have not ended, in no order.
+    pub fn sessions(&self) -> Vec<Session<V>> {
+        let mut sessions = self.node.sessions();
+        sessions.retain(|session| !session.is_closed());
+        sessions
+    }
+
+    /// The sessions that are subscribed to a topic; none when the name is no topic.
+    pub fn subscribers(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Vec<Session<V>> {
+        let Ok(topic) = topic.try_into() else { return Vec::new() };
+        self.node.hub.subscribers(&topic).iter().filter_map(|outbox| self.session(outbox.id())).collect()
+    }
+
+    /// How many sessions have not ended, those still waiting for their upgrade included.
+    pub fn len(&self) -> usize {
+        self.node.present()
+    }
+
+    /// Whether there are no sessions.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes the session of this id, as [`Session::close_with`] does; answers whether there was one to close.
+    pub fn disconnect(&self, id: &SessionId, code: CloseCode, text: impl Into<String>) -> bool {
+        let reason = CloseReason::Application { code, text: text.into().into() };
+        self.session(id).is_some_and(|session| session.shared.outbox.close(reason))
+    }
+
+    /// The figures of this moment.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.node.counters;
+        Stats {
+            sessions: self.len(),
+            topics: self.node.hub.len(),
+            undecodable: counters.undecodable.total(),
+            hook_panics: counters.hook_panics.total(),
+            queue_full: counters.queue_full.total(),
+        }
+    }
+}
+
+impl<V> Clone for Live<V> {
+    fn clone(&self) -> Self {
+        Self { node: Arc::clone(&self.node) }
+    }
+}
+
+impl<V> fmt::Debug for Live<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("sessions", &self.node.present()).finish_non_exhaustive()
+    }
+}
+
+impl IntoResponse for PublishError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Topic(_) => StatusCode::BAD_REQUEST,
+            Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+impl IntoResponse for AcceptError {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_is_a_handle_whatever_the_value() {
+        fn handle<T: Clone + Send + Sync + 'static>() {}
+        struct NotClone;
+        handle::<Live<NotClone>>();
+    }
+
+    #[test]
+    fn node_is_built_without_a_runtime() {
+        let live = Live::<()>::builder().build();
+        assert_eq!(live.publish("t", &1).unwrap(), 0);
+        assert!(matches!(live.publish("t*", &1), Err(PublishError::Topic(TopicError::Character('*')))));
+        assert!(matches!(live.publish_raw("t", "{"), Err(PublishError::Encode(_))));
+    }
+}

@@ -1,0 +1,193 @@
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task};
+
+use crate::{
+    builder::Settings,
+    close::CloseReason,
+    frame::Frame,
+    heartbeat::{Rhythm, Verdict},
+    hooks::Hooks,
+    hub::Hub,
+    id::SessionId,
+    live::PublishError,
+    outbox::Delivery,
+    session::{Session, SessionInfo},
+    stats::Counters,
+    sweep::Sweeper,
+    topic::Topic,
+};
+
+/// What all handles and sessions of a node share: the hooks, the hub, and the directory of sessions.
+pub(crate) struct Node<V> {
+    pub(crate) hub: Hub,
+    pub(crate) hooks: Hooks<V>,
+    pub(crate) settings: Settings,
+    pub(crate) rhythm: Rhythm,
+    pub(crate) counters: Counters,
+    /// All sessions whose tasks or requests run, closing ones too; no guard of it leaves this file.
+    sessions: DashMap<SessionId, Session<V>>,
+    /// Sessions that have not begun to end.
+    present: AtomicUsize,
+    /// Held while a broadcast goes out, so that all get broadcasts in one order.
+    broadcast: Mutex<()>,
+    stopping: AtomicBool,
+    /// The tasks of hooks that await a shutdown: they do not wait for each other.
+    stoppers: Mutex<Vec<task::Id>>,
+    /// Told when a session is gone.
+    gone: Notify,
+    pub(crate) sweeper: Sweeper,
+}
+
+impl<V> Node<V> {
+    pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
+        Self {
+            hub: Hub::default(),
+            hooks,
+            rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
+            settings,
+            counters: Counters::default(),
+            sessions: DashMap::new(),
+            present: AtomicUsize::new(0),
+            broadcast: Mutex::new(()),
+            stopping: AtomicBool::new(false),
+            stoppers: Mutex::default(),
+            gone: Notify::new(),
+            sweeper: Sweeper::default(),
+        }
+    }
+
+    /// Makes a session and enters it in the directory, unless no id is free. Ids come from the user's code, so they are
+    /// asked for with no guard held.
+    pub(crate) fn enter(self: &Arc<Self>, value: V, info: SessionInfo) -> Option<Session<V>> {
+        const TRIES: usize = 8;
+
+        for _ in 0..TRIES {
+            let id = (self.settings.new_id)();
+            if let Entry::Vacant(place) = self.sessions.entry(id) {
+                let session = Session::new(id, value, info, Arc::clone(self));
+                place.insert(session.clone());
+                self.present.fetch_add(1, SeqCst);
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    /// The session of this id, closing ones too.
+    pub(crate) fn session(&self, id: &SessionId) -> Option<Session<V>> {
+        self.sessions.get(id).map(|entry| entry.clone())
+    }
+
+    /// All sessions, closing ones too.
+    pub(crate) fn sessions(&self) -> Vec<Session<V>> {
+        self.sessions.iter().map(|entry| entry.clone()).collect()
+    }
+
+    /// How many sessions have not begun to end.
+    pub(crate) fn present(&self) -> usize {
+        self.present.load(SeqCst)
+    }
+
+    /// No session that comes from now on stays: whoever enters one looks whether the node stops after that, and
+    /// whoever stops the node looks for sessions after this.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(SeqCst)
+    }
+
+    /// Waits until nothing is [`left_for`](Self::left_for) a shutdown, which the hook of this task awaits, or none does.
+    pub(crate) async fn empties(&self, hook: Option<task::Id>) {
+        if let Some(task) = hook {
+            self.stoppers.lock().push(task);
+            self.gone.notify_waiters();
+        }
+        loop {
+            let mut gone = pin!(self.gone.notified());
+            gone.as_mut().enable();
+            let is_empty = self.sessions.is_empty()
+                || self.sessions.len() <= self.stoppers.lock().len() && self.left_for(hook).is_empty();
+            if is_empty {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// The sessions that a shutdown has to wait for: all, or those whose hooks await none, when a hook awaits it.
+    pub(crate) fn left_for(&self, hook: Option<task::Id>) -> Vec<Session<V>> {
+        let mut left = self.sessions();
+        if hook.is_some() {
+            let stoppers = self.stoppers.lock();
+            left.retain(|session| !session.shared.task.get().is_some_and(|task| stoppers.contains(task)));
+        }
+        left
+    }
+
+    /// A session's end has begun.
+    pub(crate) fn leaves(&self, session: &Session<V>) {
+        if session.leave() {
+            self.present.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// Nothing of a session runs any more.
+    pub(crate) fn ended(&self, session: &Session<V>) {
+        self.leaves(session);
+        session.shared.outbox.detach();
+        self.sessions.remove(session.id());
+        self.gone.notify_waiters();
+    }
+
+    /// One tick of the heartbeat, for every open session.
+    pub(crate) fn sweep(&self) {
+        for entry in &self.sessions {
+            let shared = &entry.value().shared;
+            if shared.task.get().is_none() {
+                continue;
+            }
+            match shared.pulse.tick(&self.rhythm) {
+                Verdict::Alive => {}
+                Verdict::Ping => shared.outbox.push_control(Frame::ping(b"")),
+                Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
+            }
+            shared.outbox.tick(self.rhythm.write_patience);
+        }
+    }
+
+    pub(crate) fn publish(
+        &self,
+        topic: &Topic,
+        frame: &Frame,
+        from: Option<&Session<V>>,
+    ) -> Result<usize, PublishError> {
+        self.check_size(frame)?;
+        Ok(self.hub.publish(topic, frame, from.map(|session| &session.shared.outbox)))
+    }
+
+    pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
+        self.check_size(frame)?;
+        let _one_at_a_time = self.broadcast.lock();
+        let mut sessions = self.sessions();
+        sessions.retain(|session| session.shared.task.get().is_some());
+        Ok(sessions
+            .iter()
+            .filter(|session| session.shared.outbox.push(frame.clone(), Delivery::Publish).is_ok())
+            .count())
+    }
+
+    fn check_size(&self, frame: &Frame) -> Result<(), PublishError> {
+        if frame.payload().len() > self.settings.send_limit { Err(PublishError::TooLarge) } else { Ok(()) }
+    }
+}

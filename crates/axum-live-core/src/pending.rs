@@ -1,0 +1,68 @@
+use std::fmt;
+
+use bytes::Bytes;
+use tokio::time;
+use tracing::{Instrument, debug, debug_span};
+
+use crate::{actor::Actor, close::CloseReason, session::Session, stream::Stream};
+
+/// A session between authentication and upgrade. Dropped before it opened, it is refused: it leaves its topics, every
+/// handle answers that it is closed, and no hook runs.
+pub struct Pending<V: Send + Sync + 'static> {
+    session: Session<V>,
+    opened: bool,
+}
+
+impl<V: Send + Sync + 'static> Pending<V> {
+    pub(crate) fn new(session: Session<V>) -> Self {
+        Self { session, opened: false }
+    }
+
+    /// The session, which may already subscribe and be sent to.
+    pub fn session(&self) -> &Session<V> {
+        &self.session
+    }
+
+    /// Waits, in a task of its own, for the upgrade to yield the stream and what came after the handshake, and opens.
+    /// An upgrade that yields nothing, or not within [`open_timeout`](crate::Builder::open_timeout), refuses.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn open_after(self, upgrade: impl Future<Output = Option<(Stream, Bytes)>> + Send + 'static) {
+        let open_timeout = self.session.shared.node.settings.open_timeout;
+        tokio::spawn(async move {
+            match time::timeout(open_timeout, upgrade).await {
+                Ok(Some((stream, leftover))) => self.open(stream, leftover),
+                Ok(None) | Err(_) => debug!(target: "axum_live", session_id = %self.session.id(), "no upgrade"),
+            }
+        });
+    }
+
+    /// Starts the session's task on a stream that is upgraded; `leftover` is what was read beyond the handshake.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn open(mut self, stream: Stream, leftover: Bytes) {
+        self.opened = true;
+        let session = self.session.clone();
+        let span = debug_span!(target: "axum_live", "live.session", session_id = %session.id(), path = session.path());
+        tokio::spawn(Actor::new(session, stream, leftover).instrument(span));
+    }
+}
+
+impl<V: Send + Sync + 'static> Drop for Pending<V> {
+    fn drop(&mut self) {
+        if !self.opened {
+            self.session.shared.outbox.close(CloseReason::NeverOpened);
+            self.session.shared.node.ended(&self.session);
+        }
+    }
+}
+
+impl<V: Send + Sync + 'static> fmt::Debug for Pending<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pending").field(&self.session).finish()
+    }
+}

@@ -1,0 +1,331 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
+
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+use tokio::{sync::Notify, task};
+
+use crate::{
+    close::{CloseCode, CloseReason},
+    extensions::SessionExtensions,
+    frame::Frame,
+    heartbeat::Pulse,
+    id::SessionId,
+    live::Live,
+    message::EncodeError,
+    node::Node,
+    outbox::{Delivery, Outbox, Refused},
+    subscriptions::{SubscribeError, Subscriptions},
+    topic::{Topic, TopicError},
+};
+
+/// A cheap handle to one connected client, and to the value that authentication returned for it. Clones share the
+/// session; a handle kept after the end is harmless and answers that it is closed.
+///
+/// It is an extractor in the handler under a `LiveLayer`, and the first argument of every hook.
+///
+/// # Examples
+///
+/// ```
+/// # extern crate axum_live_core as axum_live;
+/// # use axum_live::{Session, SendError};
+/// # struct User { name: String }
+/// async fn welcome(session: Session<User>) {
+///     match session.send("welcome", &session.value().name) {
+///         Ok(()) => {}
+///         Err(SendError::Closed | SendError::QueueFull) => return,
+///         Err(error) => tracing::error!(%error, "no welcome"),
+///     }
+/// }
+/// ```
+pub struct Session<V> {
+    pub(crate) shared: Arc<Shared<V>>,
+}
+
+pub(crate) struct Shared<V> {
+    pub(crate) value: V,
+    pub(crate) info: SessionInfo,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) pulse: Pulse,
+    pub(crate) node: Arc<Node<V>>,
+    /// The session's task, from open on.
+    pub(crate) task: OnceLock<task::Id>,
+    extensions: SessionExtensions,
+    /// Made by the first who waits for the end.
+    end: OnceLock<Box<Notify>>,
+}
+
+/// What a session keeps of the request it came from.
+#[derive(Debug, Clone, Default)]
+pub struct SessionInfo {
+    peer: Option<SocketAddr>,
+    path: Box<str>,
+    subprotocol: Option<Box<str>>,
+}
+
+/// A frame was not queued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The session is closed, or was by the time of the call.
+    #[error("the session is closed")]
+    Closed,
+    /// The client reads too slowly: its queue was full, and the session is closed with 4008.
+    #[error("the queue is full")]
+    QueueFull,
+    /// The name is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The data could not be encoded.
+    #[error("the data could not be encoded")]
+    Encode(#[from] EncodeError),
+    /// The frame is over the [`send_limit`](crate::Builder::send_limit).
+    #[error("the frame is over the send limit")]
+    TooLarge,
+}
+
+impl<V> Session<V> {
+    /// What tells this session from all others.
+    pub fn id(&self) -> &SessionId {
+        self.shared.outbox.id()
+    }
+
+    /// What authentication returned.
+    pub fn value(&self) -> &V {
+        &self.shared.value
+    }
+
+    /// Whether the session is closed, or closing: sends are refused, and what was queued is on its way.
+    pub fn is_closed(&self) -> bool {
+        self.shared.outbox.is_closed()
+    }
+
+    /// Why the session ended, from the moment it began to.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.shared.outbox.reason()
+    }
+
+    /// The address of the client's end of the connection, where the service was made with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`. Behind a proxy it is the proxy's.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.info.peer
+    }
+
+    /// The route that the request matched, as `/rooms/{room}`, or the path of its URI where the layer is on no route.
+    pub fn path(&self) -> &str {
+        &self.shared.info.path
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.info.subprotocol.as_deref()
+    }
+
+    /// A place for what else belongs to the session: filled by the handler under the layer, or by hooks.
+    pub fn extensions(&self) -> &SessionExtensions {
+        &self.shared.extensions
+    }
+
+    /// Closes with 1000: what is queued is written, then the close frame; the client has
+    /// [`close_timeout`](crate::Builder::close_timeout) in all to take and answer them. The first close wins.
+    pub fn close(&self) {
+        self.close_with(CloseCode::NORMAL, "");
+    }
+
+    /// Closes as [`close`](Self::close) does, with a code and words for the client. Of the words up to 123 bytes go
+    /// over the wire.
+    pub fn close_with(&self, code: CloseCode, text: impl Into<String>) {
+        self.shared.outbox.close(CloseReason::Application { code, text: text.into().into() });
+    }
+
+    /// The topics the session is subscribed to; after the end, those it was subscribed to at that moment.
+    pub fn topics(&self) -> Vec<Topic> {
+        self.shared.subscriptions.topics()
+    }
+
+    /// Whether the session is subscribed to a topic now.
+    pub fn is_subscribed(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> bool {
+        topic.try_into().is_ok_and(|topic| self.shared.subscriptions.contain(&topic))
+    }
+
+    /// Subscribes to a topic; a second time changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](SubscribeError::Closed) after the end, [`Topic`](SubscribeError::Topic) when the name is none, and
+    /// [`Limit`](SubscribeError::Limit) past [`subscription_limit`](crate::Builder::subscription_limit).
+    pub fn subscribe(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Result<(), SubscribeError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        self.shared.subscriptions.subscribe(&self.shared.node.hub, &self.shared.outbox, topic)
+    }
+
+    /// Unsubscribes from a topic; answers whether the session was subscribed to it. Nothing that is published to the
+    /// topic after the return reaches the session.
+    pub fn unsubscribe(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> bool {
+        topic.try_into().is_ok_and(|topic| {
+            self.shared.subscriptions.unsubscribe(&self.shared.node.hub, &self.shared.outbox, &topic)
+        })
+    }
+
+    /// Queues a message for the client, and never waits. Before the upgrade it is kept and written first.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]; all but [`QueueFull`](SendError::QueueFull) leave the session as it was.
+    pub fn send<T: Serialize + ?Sized>(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        data: &T,
+    ) -> Result<(), SendError> {
+        let topic: Topic = topic.try_into().map_err(Into::into)?;
+        self.send_frame(Frame::message(&topic, data)?)
+    }
+
+    /// Queues a frame as it is: text or binary of a protocol of your own, or an envelope made once for many.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](SendError::Closed), [`QueueFull`](SendError::QueueFull) or [`TooLarge`](SendError::TooLarge).
+    pub fn send_frame(&self, frame: Frame) -> Result<(), SendError> {
+        if frame.payload().len() > self.shared.node.settings.send_limit {
+            return Err(SendError::TooLarge);
+        }
+        self.shared.outbox.push(frame, Delivery::Send).map_err(|refused| match refused {
+            Refused::Closed => SendError::Closed,
+            Refused::Full => SendError::QueueFull,
+        })
+    }
+
+    /// Waits until the session has ended and left its topics: what bounds a task of your own that works for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # extern crate axum_live_core as axum_live;
+    /// # use std::time::Duration;
+    /// # use axum_live::Session;
+    /// async fn on_connect(session: Session<()>) {
+    ///     tokio::spawn(async move {
+    ///         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ///         loop {
+    ///             tokio::select! {
+    ///                 _ = ticks.tick() => { session.send("tick", &()).ok(); }
+    ///                 () = session.closed() => break,
+    ///             }
+    ///         }
+    ///     });
+    /// }
+    /// ```
+    pub async fn closed(&self) {
+        let mut told = pin!(self.shared.end.get_or_init(Box::default).notified());
+        told.as_mut().enable();
+        if !self.shared.subscriptions.have_left() {
+            told.await;
+        }
+    }
+
+    /// The node that the session lives on.
+    pub fn live(&self) -> Live<V> {
+        Live { node: Arc::clone(&self.shared.node) }
+    }
+
+    pub(crate) fn new(id: SessionId, value: V, info: SessionInfo, node: Arc<Node<V>>) -> Self {
+        let shared = Shared {
+            value,
+            info,
+            outbox: Arc::new(Outbox::new(id, node.settings.bounds)),
+            subscriptions: Subscriptions::new(node.settings.subscription_limit),
+            pulse: Pulse::default(),
+            node,
+            task: OnceLock::new(),
+            extensions: SessionExtensions::default(),
+            end: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The end has begun: out of all topics, and whoever waits for it is told. Answers whether this was the first
+    /// time.
+    pub(crate) fn leave(&self) -> bool {
+        let first = self.shared.subscriptions.leave(&self.shared.node.hub, &self.shared.outbox);
+        if let Some(end) = self.shared.end.get() {
+            end.notify_waiters();
+        }
+        first
+    }
+}
+
+impl SessionInfo {
+    /// What is known of a request that came to this path.
+    pub fn new(path: impl Into<Box<str>>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+
+    /// The address of the client's end of the connection.
+    #[must_use]
+    pub fn peer_addr(self, peer: Option<SocketAddr>) -> Self {
+        Self { peer, ..self }
+    }
+
+    /// The subprotocol agreed on.
+    #[must_use]
+    pub fn subprotocol(self, subprotocol: Option<&str>) -> Self {
+        Self { subprotocol: subprotocol.map(Into::into), ..self }
+    }
+}
+
+impl<V> Clone for Session<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Handles are equal when they are of one session.
+impl<V> PartialEq for Session<V> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl<V> Eq for Session<V> {}
+
+impl<V> fmt::Debug for Session<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(self.id()).finish()
+    }
+}
+
+impl IntoResponse for SendError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Closed => StatusCode::GONE,
+            Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Topic(_) => StatusCode::BAD_REQUEST,
+            Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_is_a_handle_whatever_its_value() {
+        fn handle<T: Clone + Send + Sync + 'static>() {}
+        struct NotClone;
+        handle::<Session<NotClone>>();
+    }
+}

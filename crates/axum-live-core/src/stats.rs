@@ -1,0 +1,59 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A node's figures at one moment: [`Live::stats`](crate::Live::stats).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    pub(crate) sessions: usize,
+    pub(crate) topics: usize,
+    pub(crate) undecodable: u64,
+    pub(crate) hook_panics: u64,
+    pub(crate) queue_full: u64,
+}
+
+impl Stats {
+    /// Sessions that are pending or open.
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// Topics that somebody subscribes to.
+    pub fn topics(&self) -> usize {
+        self.topics
+    }
+
+    /// Messages from clients that could not be decoded, since the start.
+    pub fn undecodable_messages(&self) -> u64 {
+        self.undecodable
+    }
+
+    /// Hooks that panicked, since the start.
+    pub fn hook_panics(&self) -> u64 {
+        self.hook_panics
+    }
+
+    /// Sessions that were closed because their queue was full, since the start.
+    pub fn queue_full_closes(&self) -> u64 {
+        self.queue_full
+    }
+}
+
+/// What is only ever added to.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) undecodable: Counter,
+    pub(crate) hook_panics: Counter,
+    pub(crate) queue_full: Counter,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

@@ -1,0 +1,114 @@
+use std::{collections::HashSet, mem, sync::Arc};
+
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use crate::{
+    hub::Hub,
+    outbox::Outbox,
+    sync::Mutex,
+    topic::{Topic, TopicError},
+};
+
+/// The topics of one session.
+///
+/// Its lock is taken before the hub's, and subscribing takes both: so a session that has left is in no topic, whatever
+/// happens at the same time.
+pub(crate) struct Subscriptions {
+    limit: usize,
+    topics: Mutex<Topics>,
+}
+
+enum Topics {
+    Held(HashSet<Topic>),
+    /// The session has closed; these it held then.
+    Left(Box<[Topic]>),
+}
+
+/// A session was not subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The session is closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The name is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The session holds as many topics as it may.
+    #[error("the session holds as many topics as it may")]
+    Limit,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, topics: Mutex::new(Topics::Held(HashSet::new())) }
+    }
+
+    pub(crate) fn subscribe(&self, hub: &Hub, outbox: &Arc<Outbox>, topic: Topic) -> Result<(), SubscribeError> {
+        let mut topics = self.topics.lock();
+        let Topics::Held(held) = &mut *topics else { return Err(SubscribeError::Closed) };
+        if outbox.is_closed() {
+            return Err(SubscribeError::Closed);
+        }
+        if held.contains(&topic) {
+            return Ok(());
+        }
+        if held.len() >= self.limit {
+            return Err(SubscribeError::Limit);
+        }
+        hub.subscribe(&topic, outbox);
+        held.insert(topic);
+        Ok(())
+    }
+
+    /// Answers whether the session was subscribed.
+    pub(crate) fn unsubscribe(&self, hub: &Hub, outbox: &Arc<Outbox>, topic: &Topic) -> bool {
+        let mut topics = self.topics.lock();
+        let Topics::Held(held) = &mut *topics else { return false };
+        let was_held = held.remove(topic);
+        if was_held {
+            hub.unsubscribe(topic, outbox);
+        }
+        was_held
+    }
+
+    /// Leaves every topic, for good; answers whether this was the first time.
+    pub(crate) fn leave(&self, hub: &Hub, outbox: &Arc<Outbox>) -> bool {
+        let mut topics = self.topics.lock();
+        let Topics::Held(held) = &mut *topics else { return false };
+        let left: Box<[Topic]> = mem::take(held).into_iter().collect();
+        for topic in &left {
+            hub.unsubscribe(topic, outbox);
+        }
+        *topics = Topics::Left(left);
+        true
+    }
+
+    pub(crate) fn contain(&self, topic: &Topic) -> bool {
+        matches!(&*self.topics.lock(), Topics::Held(held) if held.contains(topic))
+    }
+
+    pub(crate) fn have_left(&self) -> bool {
+        matches!(&*self.topics.lock(), Topics::Left(_))
+    }
+
+    /// The topics held now, or at the moment of leaving.
+    pub(crate) fn topics(&self) -> Vec<Topic> {
+        match &*self.topics.lock() {
+            Topics::Held(held) => held.iter().cloned().collect(),
+            Topics::Left(left) => left.to_vec(),
+        }
+    }
+}
+
+impl IntoResponse for SubscribeError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Closed => StatusCode::GONE,
+            Self::Topic(_) => StatusCode::BAD_REQUEST,
+            Self::Limit => StatusCode::TOO_MANY_REQUESTS,
+        };
+        (status, self.to_string()).into_response()
+    }
+}

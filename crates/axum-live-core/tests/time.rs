@@ -1,0 +1,277 @@
+//! What happens by the clock, on a clock that is paused and a stream in memory.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum_live_core::{Builder, CloseReason, Live, Message, Session, SessionInfo, Stream};
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::{Barrier, mpsc},
+    time::{Instant, sleep, timeout},
+};
+
+const PING: [u8; 2] = [0x89, 0];
+const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An open session, with the client's end of its stream and the reasons that `on_close` got.
+struct Opened {
+    live: Live<()>,
+    session: Session<()>,
+    client: DuplexStream,
+    reasons: mpsc::UnboundedReceiver<CloseReason>,
+}
+
+fn open(builder: Builder<()>) -> Opened {
+    let (tell, reasons) = mpsc::unbounded_channel();
+    let live = builder.on_close(async move |_: Session<()>, reason: CloseReason| tell.send(reason).unwrap()).build();
+    let pending = live.accept((), SessionInfo::default()).unwrap();
+    let session = pending.session().clone();
+    let (client, server) = duplex(256);
+    pending.open(Stream::Other(Box::new(server)), Bytes::new());
+    Opened { live, session, client, reasons }
+}
+
+fn builder() -> Builder<()> {
+    Live::builder()
+}
+
+fn text(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend_from_slice(payload.as_bytes());
+    frame
+}
+
+/// Within a tick or two of the sweep.
+fn assert_about(elapsed: Duration, seconds: u64) {
+    let expected = Duration::from_secs(seconds)..=Duration::from_secs(seconds + 2);
+    assert!(expected.contains(&elapsed), "{elapsed:?} is not about {seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_that_vanished_is_pinged_and_then_reaped() {
+    let mut opened = open(builder());
+    let start = Instant::now();
+
+    let mut ping = [0; 2];
+    opened.client.read_exact(&mut ping).await.unwrap();
+    assert_eq!(ping, PING);
+    assert_about(start.elapsed(), 25);
+
+    opened.session.closed().await;
+    assert_about(start.elapsed(), 35);
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::NoPong));
+    assert!(opened.live.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_answers_pings_lives_on() {
+    let mut opened = open(builder());
+    for _ in 0..100 {
+        let mut ping = [0; 2];
+        opened.client.read_exact(&mut ping).await.unwrap();
+        assert_eq!(ping, PING);
+        opened.client.write_all(&PONG).await.unwrap();
+    }
+    assert!(!opened.session.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clock_stands_still_while_a_hook_keeps_us_from_reading() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut opened = open(builder().on_message(async move |_: Session<()>, _: Message| {
+        tell.send(()).unwrap();
+        pending::<()>().await;
+    }));
+    opened.client.write_all(&[text(r#"{"topic":"a"}"#), text(r#"{"topic":"b"}"#)].concat()).await.unwrap();
+    told.recv().await.unwrap();
+
+    assert!(timeout(10 * MINUTE, opened.session.closed()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_takes_no_bytes_is_closed_after_the_write_timeout() {
+    let mut opened = open(builder());
+    let start = Instant::now();
+    opened.session.send("big", &"x".repeat(1000)).unwrap();
+
+    opened.session.closed().await;
+    assert_about(start.elapsed(), 10);
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::WriteTimeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_takes_bytes_slowly_is_not_closed() {
+    let mut opened = open(builder().heartbeat(axum_live_core::Heartbeat::danger_off()));
+    opened.session.send("big", &"x".repeat(1000)).unwrap();
+    let mut buffer = [0; 64];
+    let mut got = 0;
+    while got < 1000 {
+        sleep(Duration::from_secs(8)).await;
+        got += opened.client.read(&mut buffer).await.unwrap();
+    }
+    assert!(!opened.session.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_that_is_never_answered_ends_after_the_close_timeout() {
+    let mut opened = open(builder());
+    let start = Instant::now();
+    opened.session.close();
+
+    let mut said = Vec::new();
+    opened.client.read_to_end(&mut said).await.unwrap();
+    assert_about(start.elapsed(), 5);
+    assert_eq!(said[0], 0x88);
+    assert_eq!(said[2..4], 1000_u16.to_be_bytes());
+    assert!(matches!(opened.reasons.recv().await, Some(CloseReason::Application { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hook_that_runs_at_the_close_is_dropped_after_the_close_timeout_and_on_close_follows() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    let drops = Arc::new(AtomicUsize::new(0));
+    let mut opened = open(builder().on_connect({
+        let drops = Arc::clone(&drops);
+        async move |session: Session<()>| {
+            let _dropped = Dropped(drops);
+            session.subscribe("t").unwrap();
+            pending::<()>().await;
+        }
+    }));
+    sleep(MINUTE / 10).await;
+    assert_eq!(opened.live.subscribers("t").len(), 1);
+
+    let start = Instant::now();
+    opened.session.close();
+    opened.session.closed().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(opened.live.stats().topics(), 0);
+
+    opened.reasons.recv().await.unwrap();
+    assert_about(start.elapsed(), 5);
+    assert_eq!(drops.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upgrade_that_does_not_take_place_leaves_no_session() {
+    let live = builder().on_connect(async |_: Session<()>| panic!("it never opened")).build();
+    let pending_session = live.accept((), SessionInfo::default()).unwrap();
+    let session = pending_session.session().clone();
+    session.subscribe("t").unwrap();
+    let start = Instant::now();
+    pending_session.open_after(pending());
+
+    session.closed().await;
+    assert_about(start.elapsed(), 5);
+    assert_eq!(session.close_reason(), Some(CloseReason::NeverOpened));
+    assert_eq!((live.len(), live.stats().topics()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_hooks_and_then_drops_them() {
+    let slow = builder().on_connect(async |_: Session<()>| sleep(Duration::from_secs(20)).await);
+    let mut opened = open(slow);
+    let start = Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    let report = opened.live.shutdown().await;
+    assert_about(start.elapsed(), 20);
+    assert_eq!((report.closed(), report.aborted()), (1, 0));
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::Shutdown));
+
+    let opened = open(builder().on_connect(async |_: Session<()>| pending().await));
+    sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let report = opened.live.shutdown().await;
+    assert_about(start.elapsed(), 30);
+    assert_eq!((report.closed(), report.aborted()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_close_runs_for_a_session_whose_hook_was_dropped_by_a_shutdown() {
+    let mut opened = open(builder().on_connect(async |_: Session<()>| pending().await));
+    sleep(Duration::from_secs(1)).await;
+    opened.live.shutdown().await;
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::Shutdown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_close_that_never_returns_does_not_hold_a_shutdown_for_ever() {
+    let live = builder().on_close(async |_: Session<()>, _: CloseReason| pending().await).build();
+    let pending_session = live.accept((), SessionInfo::default()).unwrap();
+    let (_client, server) = duplex(256);
+    pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
+    let start = Instant::now();
+    let report = live.shutdown().await;
+    assert_about(start.elapsed(), 35);
+    assert_eq!((report.closed(), report.aborted()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hook_that_panics_when_it_is_dropped_is_followed_by_on_close() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    let mut opened = open(builder().on_connect(async |_: Session<()>| {
+        let _bomb = Bomb;
+        pending::<()>().await;
+    }));
+    sleep(Duration::from_secs(1)).await;
+    opened.session.close();
+    assert!(matches!(opened.reasons.recv().await, Some(CloseReason::Application { .. })));
+    assert_eq!(opened.live.stats().hook_panics(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_awaited_in_a_hook_does_not_wait_for_itself() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let opened = open(builder().on_message(async move |session: Session<()>, _: Message| {
+        tell.send(session.live().shutdown().await).unwrap();
+    }));
+    let mut client = opened.client;
+    let start = Instant::now();
+    client.write_all(&text(r#"{"topic":"stop"}"#)).await.unwrap();
+    told.recv().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_that_await_a_shutdown_do_not_wait_for_each_other() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let both = Arc::new(Barrier::new(2));
+    let live = builder()
+        .on_message(async move |session: Session<()>, _: Message| {
+            both.wait().await;
+            tell.send(session.live().shutdown().await).unwrap();
+        })
+        .build();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let (mut client, server) = duplex(256);
+        live.accept((), SessionInfo::default()).unwrap().open(Stream::Other(Box::new(server)), Bytes::new());
+        client.write_all(&text(r#"{"topic":"stop"}"#)).await.unwrap();
+        clients.push(client);
+    }
+    let start = Instant::now();
+    told.recv().await.unwrap();
+    told.recv().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
