@@ -1,0 +1,231 @@
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    handler::Handler,
+    routing::{MethodRouter, any},
+};
+use axum_live_core::Live;
+use http::HeaderValue;
+use tower::Layer;
+
+use crate::{
+    auth::{Auth, Authenticate},
+    origin::Origins,
+    service::LiveService,
+};
+
+/// The door to a [`Live`]: checks the handshake and the origin, authenticates, lets the handler under it prepare the
+/// session or refuse it, and upgrades.
+///
+/// [`handler`](Self::handler) makes a route of it. It is an ordinary [`tower::Layer`] as well, which belongs on a route
+/// and answers every request there.
+///
+/// Layers outside of it may read its answer and add to it. One that puts another answer in its place keeps the session
+/// from opening, and so does one that wraps the answer's body and does not forward `Body::is_end_stream`, as
+/// tower-http's `ResponseBodyTimeoutLayer`: mount such a layer inside.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, extract::{Path, Query}, http::StatusCode};
+/// use axum_live::{Live, LiveLayer, Session, SubscribeError};
+///
+/// struct User {
+///     name: String,
+/// }
+/// # #[derive(serde::Deserialize)]
+/// # struct Login { name: String }
+///
+/// async fn authenticate(Query(login): Query<Login>) -> Result<User, StatusCode> {
+///     if login.name.is_empty() { Err(StatusCode::UNAUTHORIZED) } else { Ok(User { name: login.name }) }
+/// }
+///
+/// async fn join_room(session: Session<User>, Path(room): Path<String>) -> Result<(), SubscribeError> {
+///     session.subscribe(format!("room:{room}"))
+/// }
+///
+/// let live = Live::<User>::builder().build();
+/// let app: Router = Router::new()
+///     .route("/rooms/{room}", LiveLayer::new(&live, authenticate).handler(join_room));
+/// ```
+pub struct LiveLayer<V: Send + Sync + 'static> {
+    door: Door<V>,
+}
+
+/// What the services of a layer share.
+pub(crate) struct Door<V: Send + Sync + 'static> {
+    pub(crate) live: Live<V>,
+    pub(crate) auth: Arc<Auth<V>>,
+    pub(crate) origins: Origins,
+    pub(crate) auth_timeout: Duration,
+    pub(crate) subprotocols: Arc<[HeaderValue]>,
+}
+
+/// Lets every session in that authentication let through: the handler where there is nothing to prepare.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Router;
+/// use axum_live::{Live, LiveLayer, accept};
+///
+/// let live = Live::<()>::builder().build();
+/// let app: Router = Router::new().route("/live", LiveLayer::anonymous(&live).handler(accept));
+/// ```
+pub async fn accept() {}
+
+impl<V: Send + Sync + 'static> LiveLayer<V> {
+    /// Authenticates by an async function of extractors, whose `Ok` is the session's value and whose `Err` is the
+    /// answer.
+    pub fn new<T, A: Authenticate<T, (), V>>(live: &Live<V>, auth: A) -> Self {
+        Self::with_state(live, (), auth)
+    }
+
+    /// As [`new`](Self::new), with the state that the function's extractors take theirs from.
+    pub fn with_state<T, S, A>(live: &Live<V>, state: S, auth: A) -> Self
+    where
+        S: Send + Sync + 'static,
+        A: Authenticate<T, S, V>,
+    {
+        Self {
+            door: Door {
+                live: live.clone(),
+                auth: Arc::new(Auth::new(auth, state)),
+                origins: Origins::same_host(),
+                auth_timeout: Duration::from_secs(5),
+                subprotocols: Arc::default(),
+            },
+        }
+    }
+
+    /// Authenticates by an extractor that there is already; its rejection is the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::http::{StatusCode, request::Parts};
+    /// use axum_live::{Live, LiveLayer};
+    ///
+    /// struct User(String);
+    ///
+    /// impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+    ///     type Rejection = StatusCode;
+    ///
+    ///     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+    ///         let name = parts.headers.get("x-user").and_then(|name| name.to_str().ok());
+    ///         name.map(|name| User(name.into())).ok_or(StatusCode::UNAUTHORIZED)
+    ///     }
+    /// }
+    ///
+    /// let live = Live::<User>::builder().build();
+    /// let layer = LiveLayer::from_extractor::<User>(&live);
+    /// ```
+    pub fn from_extractor<E>(live: &Live<V>) -> Self
+    where
+        E: FromRequestParts<()> + Into<V> + Send + 'static,
+    {
+        Self::from_extractor_with_state::<E, _>(live, ())
+    }
+
+    /// As [`from_extractor`](Self::from_extractor), with the state that the extractor takes its own from.
+    pub fn from_extractor_with_state<E, S>(live: &Live<V>, state: S) -> Self
+    where
+        E: FromRequestParts<S> + Into<V> + Send + 'static,
+        S: Send + Sync + 'static,
+    {
+        Self::with_state(live, state, async |extracted: E| Ok::<_, Infallible>(extracted.into()))
+    }
+
+    /// Which pages a browser may connect from; those of the same host by default. Other clients send no `Origin`.
+    #[must_use]
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.door.origins = origins;
+        self
+    }
+
+    /// How long authentication may take before the answer is 503; 5 seconds by default.
+    #[must_use]
+    pub fn auth_timeout(mut self, time: Duration) -> Self {
+        self.door.auth_timeout = time;
+        self
+    }
+
+    /// The subprotocols that the application speaks, the preferred one first; none by default. The first that the
+    /// client offers is agreed on, and [`Session::subprotocol`](crate::Session::subprotocol) tells it; with none in
+    /// common the session opens without.
+    ///
+    /// # Panics
+    ///
+    /// When a name is no token of RFC 9110, as it would be in the answer.
+    #[must_use]
+    pub fn subprotocols<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let token = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+        let header = |name: &str| HeaderValue::from_str(name).ok().filter(|_| token(name));
+        self.door.subprotocols = names
+            .into_iter()
+            .map(|name| header(name.as_ref()).unwrap_or_else(|| panic!("{:?} names no subprotocol", name.as_ref())))
+            .collect();
+        self
+    }
+
+    /// A route: this layer over a handler, which runs after authentication and before the upgrade with the
+    /// [`Session`](crate::Session) among its extractors. Its 2xx opens the session; any other answer is the client's.
+    ///
+    /// Requests that are neither a GET nor an extended CONNECT of HTTP/2 are answered 405.
+    pub fn handler<H, T, S>(self, handler: H) -> MethodRouter<S>
+    where
+        H: Handler<T, S>,
+        T: 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        any(handler).layer(self)
+    }
+}
+
+impl LiveLayer<()> {
+    /// Lets everybody in.
+    pub fn anonymous(live: &Live<()>) -> Self {
+        Self::new(live, async || Ok::<_, Infallible>(()))
+    }
+}
+
+impl<S, V: Send + Sync + 'static> Layer<S> for LiveLayer<V> {
+    type Service = LiveService<S, V>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        LiveService::new(inner, self.door.clone())
+    }
+}
+
+impl<V: Send + Sync + 'static> Clone for LiveLayer<V> {
+    fn clone(&self) -> Self {
+        Self { door: self.door.clone() }
+    }
+}
+
+impl<V: Send + Sync + 'static> Clone for Door<V> {
+    fn clone(&self) -> Self {
+        Self {
+            live: self.live.clone(),
+            auth: Arc::clone(&self.auth),
+            origins: self.origins.clone(),
+            auth_timeout: self.auth_timeout,
+            subprotocols: Arc::clone(&self.subprotocols),
+        }
+    }
+}
+
+impl<V: Send + Sync + 'static> fmt::Debug for LiveLayer<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveLayer").field("live", &self.door.live).finish_non_exhaustive()
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -1,0 +1,133 @@
+use std::{
+    fmt, mem,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, MatchedPath, Request},
+    response::{IntoResponse, Response},
+};
+use axum_live_core::{AcceptError, CloseReason, SessionInfo};
+use http::{HeaderValue, request::Parts};
+use hyper::upgrade::OnUpgrade;
+use tower::Service;
+
+use crate::{
+    answer::AnswerBody,
+    auth::Intent,
+    handshake::{self, Ask, Refusal},
+    layer::Door,
+    upgrade,
+};
+
+/// The service of a [`LiveLayer`](crate::LiveLayer).
+pub struct LiveService<S, V: Send + Sync + 'static> {
+    inner: S,
+    door: Arc<Door<V>>,
+}
+
+impl<S, V: Send + Sync + 'static> LiveService<S, V> {
+    pub(crate) fn new(inner: S, door: Door<V>) -> Self {
+        Self { inner, door: Arc::new(door) }
+    }
+}
+
+impl<S, V> Service<Request> for LiveService<S, V>
+where
+    S: Service<Request, Response: IntoResponse, Future: Send> + Clone + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let door = Arc::clone(&self.door);
+        let next = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, next);
+        Box::pin(async move { door.admit(ready, request).await })
+    }
+}
+
+impl<V: Send + Sync + 'static> Door<V> {
+    /// One request's way through the door. Whatever ends it early drops the pending session, which refuses it.
+    async fn admit<S>(&self, mut inner: S, request: Request) -> Result<Response, S::Error>
+    where
+        S: Service<Request, Response: IntoResponse>,
+    {
+        let (parts, body) = request.into_parts();
+        let ask = match handshake::read(&parts) {
+            Ok(ask) => ask,
+            Err(refusal) => return Ok(refuse(refusal)),
+        };
+        if !self.origins.allows(&parts) {
+            return Ok(refuse(Refusal::Origin));
+        }
+        let intent = match ask {
+            Ask::Probe => Intent::Probe,
+            Ask::Upgrade(_) => Intent::Upgrade,
+        };
+        let (mut parts, value) = match self.auth.run(parts, intent, self.auth_timeout).await {
+            Ok(passed) => passed,
+            Err(answer) => return Ok(answer),
+        };
+        let Ask::Upgrade(handshake) = ask else {
+            return Ok(refuse(Refusal::Probe(parts.version)));
+        };
+        let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+            return Ok(refuse(Refusal::NotUpgradable));
+        };
+
+        let protocol = handshake.choose_protocol(&self.subprotocols);
+        let pending = match self.live.accept(value, info(&parts, protocol.as_ref())) {
+            Ok(pending) => pending,
+            Err(error) => return Ok(error.into_response()),
+        };
+        parts.extensions.insert(pending.session().clone());
+        let version = parts.version;
+        let answer = inner.call(Request::from_parts(parts, body)).await?.into_response();
+        if !answer.status().is_success() {
+            return Ok(answer);
+        }
+        if pending.session().close_reason() == Some(CloseReason::Shutdown) {
+            return Ok(AcceptError::ShuttingDown.into_response());
+        }
+        let (body, sent) = AnswerBody::new();
+        pending.open_after(upgrade::stream(on_upgrade, version, sent));
+        let (answer, _) = answer.into_parts();
+        let mut response = handshake.answer(answer.headers, protocol).map(|_| Body::new(body));
+        *response.extensions_mut() = answer.extensions;
+        Ok(response)
+    }
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    tracing::debug!(target: "axum_live", %refusal, "refused at the door");
+    refusal.into_response()
+}
+
+fn info(parts: &Parts, protocol: Option<&HeaderValue>) -> SessionInfo {
+    let path = parts.extensions.get().map_or(parts.uri.path(), MatchedPath::as_str);
+    let peer = parts.extensions.get().map(|ConnectInfo::<SocketAddr>(peer)| *peer);
+    SessionInfo::new(path).peer_addr(peer).subprotocol(protocol.and_then(|protocol| protocol.to_str().ok()))
+}
+
+impl<S: Clone, V: Send + Sync + 'static> Clone for LiveService<S, V> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), door: Arc::clone(&self.door) }
+    }
+}
+
+impl<S: fmt::Debug, V: Send + Sync + 'static> fmt::Debug for LiveService<S, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
