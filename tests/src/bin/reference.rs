@@ -1,0 +1,85 @@
+//! The server that conformance, interop and benchmarks run against: `reference --port P` listens on 127.0.0.1.
+//!
+//! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets everybody subscribe, unsubscribe, publish
+//! and echo. Both have the library's defaults in all else.
+
+use std::{io::Write, net::Ipv4Addr};
+
+use axum::Router;
+use axum_live::{Frame, Live, LiveLayer, Message, Session, accept};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+
+/// What Autobahn sends at most, in frames of at least 64 bytes.
+const LARGEST: usize = 16 << 20;
+const MOST_FRAGMENTS: u32 = (LARGEST / 64) as u32;
+
+#[derive(Deserialize)]
+struct Subscription {
+    topic: String,
+}
+
+#[derive(Deserialize)]
+struct Publication<'a> {
+    topic: String,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port())).await?;
+    writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+
+    let echo = Live::<()>::builder()
+        .read_limit(LARGEST)
+        .fragment_limit(MOST_FRAGMENTS)
+        .on_frame(async |session: Session<()>, frame: Frame| {
+            // An echo that finds the session closed has nobody to go to.
+            session.send_frame(frame).ok();
+        })
+        .build();
+    let topics = Live::<()>::builder().on_message(on_message).build();
+    let app = Router::new()
+        .route("/echo", LiveLayer::anonymous(&echo).handler(accept))
+        .route("/ws", LiveLayer::anonymous(&topics).handler(accept));
+    axum::serve(listener, app).await
+}
+
+async fn on_message(session: Session<()>, message: Message) {
+    if let Err(error) = answer(&session, &message) {
+        session.send("error", &error).ok();
+    }
+}
+
+fn answer(session: &Session<()>, message: &Message) -> Result<(), String> {
+    let error = |error: &dyn std::error::Error| format!("{}: {error}", message.topic());
+    match message.topic() {
+        "subscribe" => {
+            let Subscription { topic } = message.json().map_err(|e| error(&e))?;
+            session.subscribe(topic).map_err(|e| error(&e))?;
+            session.send("ack", &()).map_err(|e| error(&e))
+        }
+        "unsubscribe" => {
+            let Subscription { topic } = message.json().map_err(|e| error(&e))?;
+            session.unsubscribe(topic);
+            session.send("ack", &()).map_err(|e| error(&e))
+        }
+        "publish" => {
+            let Publication { topic, data } = message.json().map_err(|e| error(&e))?;
+            session.live().publish(topic, data).map_err(|e| error(&e)).map(drop)
+        }
+        "echo" => {
+            let data: &RawValue = message.json().map_err(|e| error(&e))?;
+            session.send("echo", data).map_err(|e| error(&e))
+        }
+        other => Err(format!("{other}: no such topic")),
+    }
+}
+
+/// The number after `--port`; 0, any that is free, without it.
+fn port() -> u16 {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
+    arguments.next().map_or(0, |port| port.parse().expect("--port takes a number"))
+}

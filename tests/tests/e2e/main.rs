@@ -1,0 +1,26 @@
+//! The library over real sockets, under `axum::serve`. A number in a test's name is the case's in the catalogue of
+//! faults and abuse.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
+
+mod app;
+mod churn;
+mod closing;
+mod deadlines;
+mod door;
+mod door_http2;
+mod frames;
+mod handles;
+mod hooks;
+mod kit;
+mod messages;
+mod mount;
+mod node;
+mod order;
+mod pending;
+mod queue;
+mod router;
+mod runtime;
+mod secrets;
+mod shutdown;
+mod topics;
