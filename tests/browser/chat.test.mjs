@@ -52,6 +52,20 @@ async function askFor(page, name) {
   await field.press('Enter');
 }
 
+/**
+ * Stands between the page and the server: `socket` resolves with the page's end. It has to stand there before the page
+ * is loaded, or the page's socket passes it by.
+ */
+async function intercept(page) {
+  let opened;
+  const socket = new Promise((resolve) => { opened = resolve; });
+  await page.routeWebSocket(/\/ws\?/, (toPage) => {
+    toPage.connectToServer();
+    opened(toPage);
+  });
+  return { socket };
+}
+
 /** What was written down to be still there if, and only if, the page was not loaded anew. */
 const mark = (page) => page.evaluate(() => { window.marked = true; });
 const isMarked = (page) => page.evaluate(() => window.marked === true);
@@ -255,12 +269,9 @@ test('markup in a message is text', LIMIT, async () => {
 
 test('odd messages from the server do not break the page', LIMIT, async () => {
   const ana = await tab();
-  const toPage = new Promise((opened) => ana.routeWebSocket(/\/ws\?/, (socket) => {
-    socket.connectToServer();
-    opened((message) => socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message)));
-  }));
+  const route = await intercept(ana);
   await enter(ana, server, 'ana');
-  const send = await toPage;
+  const socket = await route.socket;
   const odd = [
     '', 'not json', 'null', '[]', '{}', '7', Buffer.from([0, 255, 254]),
     { topic: 7 }, { topic: 'room:lobby' }, { topic: 'nobody knows this', data: {} }, { topic: '__proto__', data: {} },
@@ -272,7 +283,9 @@ test('odd messages from the server do not break the page', LIMIT, async () => {
     { topic: 'room:elsewhere', data: { type: 'message', user: 'eve', text: 'forged' } },
     { topic: 'whisper', data: { from: 'eve' } }, { topic: 'error', data: null },
   ];
-  for (const message of odd) send(message);
+  for (const message of odd) {
+    socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
+  }
 
   await say(ana, 'still here');
   await line(ana, 'still here').waitFor();
@@ -296,12 +309,9 @@ test('a page comes back at once when the network returns', LIMIT, async () => {
 test('a session ended for good is not reopened', LIMIT, async () => {
   const ana = await tab();
   await ana.clock.install();
-  const close = new Promise((opened) => ana.routeWebSocket(/\/ws\?/, (socket) => {
-    socket.connectToServer();
-    opened(() => socket.close({ code: 4500, reason: 'too many odd messages' }));
-  }));
+  const route = await intercept(ana);
   await enter(ana, server, 'ana');
-  await (await close)();
+  await (await route.socket).close({ code: 4500, reason: 'too many odd messages' });
   await ana.getByText('too many odd messages').waitFor();
   await ana.clock.fastForward(60_000);
   await ana.evaluate(() => dispatchEvent(new Event('online')));
