@@ -29,6 +29,7 @@ mod stream;
 mod subscriptions;
 mod sweep;
 mod sync;
+mod table;
 mod topic;
 
 pub use builder::Builder;
