@@ -11,6 +11,7 @@ use crate::{
     node::Node,
     outbox::Bounds,
     session::Session,
+    user::UserId,
 };
 
 /// Makes a [`Live`]: the hooks, and settings that are safe as they are.
@@ -54,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) send_limit: usize,
     pub(crate) fragment_limit: u32,
     pub(crate) subscription_limit: usize,
+    pub(crate) presence_linger: Duration,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) write_timeout: Duration,
     pub(crate) open_timeout: Duration,
@@ -124,6 +126,45 @@ impl<V: Send + Sync + 'static> Builder<V> {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.hooks.on_close(Hook::new(|(session, reason)| hook(session, reason)));
+        self
+    }
+
+    /// Tells whose sessions are whose, so that [`Live::user`] reaches all sessions of a person and
+    /// [`Live::presence`] counts people instead of tabs. It runs once a session, when authentication has let it through.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # extern crate axum_live_core as axum_live;
+    /// # use axum_live::Live;
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// let live = Live::builder().user(|user: &User| user.id).build();
+    /// ```
+    pub fn user<F, U>(self, id: F) -> Self
+    where
+        F: Fn(&V) -> U + Send + Sync + 'static,
+        U: fmt::Display,
+    {
+        self.maybe_user(move |value| Some(id(value)))
+    }
+
+    /// As [`user`](Self::user), where some sessions are nobody's: guests are in no directory and cannot be present.
+    pub fn maybe_user<F, U>(mut self, id: F) -> Self
+    where
+        F: Fn(&V) -> Option<U> + Send + Sync + 'static,
+        U: fmt::Display,
+    {
+        self.hooks.identify = Some(Box::new(move |value| id(value).map(UserId::new)));
+        self
+    }
+
+    /// How long a user stays [present](crate::Presence) whose session has ended, so that a reconnect is not told of; 5
+    /// seconds by default, zero for not at all.
+    pub fn presence_linger(mut self, time: Duration) -> Self {
+        self.settings.presence_linger = time;
         self
     }
 
@@ -218,6 +259,7 @@ impl Default for Settings {
             send_limit: 16 << 20,
             fragment_limit: 1024,
             subscription_limit: 128,
+            presence_linger: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
             write_timeout: Duration::from_secs(10),
             open_timeout: Duration::from_secs(5),

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{close::CloseReason, frame::Frame, message::Message, session::Session};
+use crate::{close::CloseReason, frame::Frame, message::Message, session::Session, user::UserId};
 
 type HookFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -15,8 +15,12 @@ pub(crate) struct Running(Option<HookFuture>);
 #[derive(Debug)]
 pub(crate) struct Panicked;
 
+/// Tells whose a value is.
+type Identify<V> = Box<dyn Fn(&V) -> Option<UserId> + Send + Sync>;
+
 /// The user's hooks, erased: the future's type stays out of the session's task.
 pub(crate) struct Hooks<V> {
+    pub(crate) identify: Option<Identify<V>>,
     connect: Option<Hook<(Session<V>,)>>,
     pub(crate) inbound: Inbound<V>,
     close: Option<Hook<(Session<V>, CloseReason)>>,
@@ -65,9 +69,15 @@ impl<V: Send + Sync + 'static> Hooks<V> {
     }
 }
 
+impl<V> Hooks<V> {
+    pub(crate) fn user_of(&self, value: &V) -> Option<UserId> {
+        self.identify.as_ref().and_then(|identify| identify(value))
+    }
+}
+
 impl<V> Default for Hooks<V> {
     fn default() -> Self {
-        Self { connect: None, inbound: Inbound::Dropped, close: None }
+        Self { identify: None, connect: None, inbound: Inbound::Dropped, close: None }
     }
 }
 

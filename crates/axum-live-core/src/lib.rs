@@ -5,6 +5,7 @@
 //! and [`Pending::open`], which takes the upgraded [`Stream`].
 
 mod actor;
+mod attendance;
 mod builder;
 mod close;
 mod extensions;
@@ -16,11 +17,13 @@ mod hub;
 mod id;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
+mod linger;
 mod live;
 mod message;
 mod node;
 mod outbox;
 mod pending;
+mod presence;
 mod scratch;
 mod session;
 mod shutdown;
@@ -31,6 +34,8 @@ mod sweep;
 mod sync;
 mod table;
 mod topic;
+mod user;
+mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
@@ -42,9 +47,12 @@ pub use id::{InvalidSessionId, SessionId};
 pub use live::{AcceptError, Live, PublishError};
 pub use message::{EncodeError, Message, Payload};
 pub use pending::Pending;
+pub use presence::{Presence, PresenceError, Present};
 pub use session::{SendError, Session, SessionInfo};
 pub use shutdown::ShutdownReport;
 pub use stats::Stats;
 pub use stream::{Io, Stream};
 pub use subscriptions::SubscribeError;
 pub use topic::{Topic, TopicError};
+pub use user::UserId;
+pub use user_sessions::UserSessions;

@@ -12,10 +12,13 @@ use crate::{
     message::{EncodeError, Payload},
     node::Node,
     pending::Pending,
+    presence::Presence,
     session::{Session, SessionInfo},
     stats::Stats,
     subscriptions::SubscribeError,
     topic::{Topic, TopicError},
+    user::UserId,
+    user_sessions::UserSessions,
 };
 
 /// A cheap handle to this node's engine: its sessions, its topics, and the way from one to the other.
@@ -202,6 +205,25 @@ impl<V: Send + Sync + 'static> Live<V> {
     pub fn subscribers(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Vec<Session<V>> {
         let Ok(topic) = topic.try_into() else { return Vec::new() };
         self.node.hub.subscribers(&topic).iter().filter_map(|outbox| self.session(outbox.id())).collect()
+    }
+
+    /// All sessions of one user, by the id that [`Builder::user`] tells.
+    ///
+    /// # Panics
+    ///
+    /// On a node that was built without [`Builder::user`]: nobody would ever be found.
+    pub fn user(&self, id: impl fmt::Display) -> UserSessions<V> {
+        assert!(self.node.hooks.identify.is_some(), "the node does not know whose its sessions are: set Builder::user");
+        UserSessions::new(self.clone(), UserId::new(id))
+    }
+
+    /// Who is present in a topic.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no topic.
+    pub fn presence(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Result<Presence<V>, TopicError> {
+        Ok(Presence::new(self.clone(), topic.try_into().map_err(Into::into)?))
     }
 
     /// How many sessions have not ended, those still waiting for their upgrade included.

@@ -166,7 +166,25 @@ impl Payload {
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
+
+    /// The data as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// When the data does not have the shape of `T`.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        serde_json::from_str(self.as_str())
+    }
 }
+
+/// Payloads are equal when their texts are.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Payload {}
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

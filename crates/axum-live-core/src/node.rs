@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, task};
 
 use crate::{
+    attendance::Attendance,
     builder::Settings,
     close::CloseReason,
     frame::Frame,
@@ -18,17 +19,23 @@ use crate::{
     hooks::Hooks,
     hub::Hub,
     id::SessionId,
+    linger::Lingerer,
     live::PublishError,
     outbox::Delivery,
     session::{Session, SessionInfo},
     stats::Counters,
     sweep::Sweeper,
     topic::Topic,
+    user::UserId,
 };
 
 /// What all handles and sessions of a node share: the hooks, the hub, and the directory of sessions.
 pub(crate) struct Node<V> {
     pub(crate) hub: Hub,
+    /// The sessions of each user.
+    pub(crate) users: Hub<UserId>,
+    pub(crate) attendance: Attendance,
+    pub(crate) lingerer: Lingerer,
     pub(crate) hooks: Hooks<V>,
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
@@ -51,6 +58,9 @@ impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         Self {
             hub: Hub::default(),
+            users: Hub::default(),
+            attendance: Attendance::default(),
+            lingerer: Lingerer::default(),
             hooks,
             rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
             settings,
@@ -70,12 +80,16 @@ impl<V> Node<V> {
     pub(crate) fn enter(self: &Arc<Self>, value: V, info: SessionInfo) -> Option<Session<V>> {
         const TRIES: usize = 8;
 
+        let user = self.hooks.user_of(&value);
         for _ in 0..TRIES {
             let id = (self.settings.new_id)();
             if let Entry::Vacant(place) = self.sessions.entry(id) {
-                let session = Session::new(id, value, info, Arc::clone(self));
+                let session = Session::new(id, value, user, info, Arc::clone(self));
                 place.insert(session.clone());
                 self.present.fetch_add(1, SeqCst);
+                if let Some(user) = session.user() {
+                    self.users.subscribe(user, &session.shared.outbox);
+                }
                 return Some(session);
             }
         }
@@ -135,21 +149,6 @@ impl<V> Node<V> {
         left
     }
 
-    /// A session's end has begun.
-    pub(crate) fn leaves(&self, session: &Session<V>) {
-        if session.leave() {
-            self.present.fetch_sub(1, SeqCst);
-        }
-    }
-
-    /// Nothing of a session runs any more.
-    pub(crate) fn ended(&self, session: &Session<V>) {
-        self.leaves(session);
-        session.shared.outbox.detach();
-        self.sessions.remove(session.id());
-        self.gone.notify_waiters();
-    }
-
     /// One tick of the heartbeat, for every open session.
     pub(crate) fn sweep(&self) {
         for entry in &self.sessions {
@@ -176,6 +175,11 @@ impl<V> Node<V> {
         Ok(self.hub.publish(topic, frame, from.map(|session| &session.shared.outbox)))
     }
 
+    pub(crate) fn send_to(&self, user: &UserId, frame: &Frame) -> Result<usize, PublishError> {
+        self.check_size(frame)?;
+        Ok(self.users.publish(user, frame, None))
+    }
+
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
         self.check_size(frame)?;
         let _one_at_a_time = self.broadcast.lock();
@@ -189,5 +193,22 @@ impl<V> Node<V> {
 
     fn check_size(&self, frame: &Frame) -> Result<(), PublishError> {
         if frame.payload().len() > self.settings.send_limit { Err(PublishError::TooLarge) } else { Ok(()) }
+    }
+}
+
+impl<V: Send + Sync + 'static> Node<V> {
+    /// A session's end has begun.
+    pub(crate) fn leaves(&self, session: &Session<V>) {
+        if session.leave() {
+            self.present.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// Nothing of a session runs any more.
+    pub(crate) fn ended(&self, session: &Session<V>) {
+        self.leaves(session);
+        session.shared.outbox.detach();
+        self.sessions.remove(session.id());
+        self.gone.notify_waiters();
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::{sync::Notify, task};
 
 use crate::{
+    attendance::{Attendee, Tracks},
     close::{CloseCode, CloseReason},
     extensions::SessionExtensions,
     frame::Frame,
@@ -22,6 +23,7 @@ use crate::{
     outbox::{Delivery, Outbox, Refused},
     subscriptions::{SubscribeError, Subscriptions},
     topic::{Topic, TopicError},
+    user::UserId,
 };
 
 /// A cheap handle to one connected client, and to the value that authentication returned for it. Clones share the
@@ -49,9 +51,11 @@ pub struct Session<V> {
 
 pub(crate) struct Shared<V> {
     pub(crate) value: V,
+    user: Option<UserId>,
     pub(crate) info: SessionInfo,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) tracks: Tracks,
     pub(crate) pulse: Pulse,
     pub(crate) node: Arc<Node<V>>,
     /// The session's task, from open on.
@@ -99,6 +103,11 @@ impl<V> Session<V> {
     /// What authentication returned.
     pub fn value(&self) -> &V {
         &self.shared.value
+    }
+
+    /// Whose session it is, where [`Builder::user`](crate::Builder::user) tells.
+    pub fn user(&self) -> Option<&UserId> {
+        self.shared.user.as_ref()
     }
 
     /// Whether the session is closed, or closing: sends are refused, and what was queued is on its way.
@@ -239,12 +248,15 @@ impl<V> Session<V> {
         Live { node: Arc::clone(&self.shared.node) }
     }
 
-    pub(crate) fn new(id: SessionId, value: V, info: SessionInfo, node: Arc<Node<V>>) -> Self {
+    pub(crate) fn new(id: SessionId, value: V, user: Option<UserId>, info: SessionInfo, node: Arc<Node<V>>) -> Self {
+        let limit = node.settings.subscription_limit;
         let shared = Shared {
             value,
+            user,
             info,
             outbox: Arc::new(Outbox::new(id, node.settings.bounds)),
-            subscriptions: Subscriptions::new(node.settings.subscription_limit),
+            subscriptions: Subscriptions::new(limit),
+            tracks: Tracks::new(limit),
             pulse: Pulse::default(),
             node,
             task: OnceLock::new(),
@@ -253,11 +265,20 @@ impl<V> Session<V> {
         };
         Self { shared: Arc::new(shared) }
     }
+}
 
+impl<V: Send + Sync + 'static> Session<V> {
     /// The end has begun: out of all topics, and whoever waits for it is told. Answers whether this was the first
     /// time.
     pub(crate) fn leave(&self) -> bool {
-        let first = self.shared.subscriptions.leave(&self.shared.node.hub, &self.shared.outbox);
+        let Shared { node, outbox, .. } = &*self.shared;
+        let first = self.shared.subscriptions.leave(&node.hub, outbox);
+        if first && let Some(user) = self.user() {
+            node.users.unsubscribe(user, outbox);
+            for topic in self.shared.tracks.leave() {
+                node.lingerer.linger(node, topic, Attendee { user: user.clone(), session: *self.id() });
+            }
+        }
         if let Some(end) = self.shared.end.get() {
             end.notify_waiters();
         }
