@@ -34,6 +34,8 @@ impl CloseCode {
     pub const WRITE_TIMEOUT: Self = Self(4009);
     /// 4012: the client did not answer a ping.
     pub const NO_PONG: Self = Self(4012);
+    /// 4505: the client went on subscribing past its limit.
+    pub const SUBSCRIPTION_LIMIT: Self = Self(4505);
     /// 4500: too many messages in a row could not be decoded.
     pub const BAD_MESSAGES: Self = Self(4500);
 

@@ -50,6 +50,22 @@ impl SessionExtensions {
         typed(Arc::clone(value))
     }
 
+    /// The value of this type; where there is none, this one from now on.
+    pub fn get_or_insert_with<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let made: Value = Arc::new(make());
+        let mut values = self.values.lock();
+        // Somebody else may have been as quick; and `make` is not ours, so it ran without the lock.
+        let there = values.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| Arc::clone(value));
+        let value = there.unwrap_or_else(|| {
+            values.push((TypeId::of::<T>(), Arc::clone(&made)));
+            made
+        });
+        typed(value).expect("a value stands under its own type")
+    }
+
     /// Takes the value of this type away.
     pub fn remove<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let mut values = self.values.lock();
@@ -79,6 +95,8 @@ mod tests {
         assert_eq!(extensions.insert("one"), None);
         assert_eq!(extensions.insert(2_u8).as_deref(), Some(&1));
         assert_eq!(extensions.get::<u8>().as_deref(), Some(&2));
+        assert_eq!(*extensions.get_or_insert_with(|| 3_u8), 2);
+        assert_eq!(*extensions.get_or_insert_with(|| 3_u16), 3);
         assert_eq!(extensions.remove::<u8>().as_deref(), Some(&2));
         assert_eq!(extensions.get::<u8>(), None);
         assert_eq!(extensions.get::<&str>().as_deref(), Some(&"one"));

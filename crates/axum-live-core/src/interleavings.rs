@@ -12,13 +12,16 @@ use std::{
 use loom::thread;
 
 use crate::{
+    attendance::{Attendance, Attendee, Tracks},
     close::CloseReason,
     frame::Frame,
     hub::Hub,
     id::SessionId,
+    message::Payload,
     outbox::{Bounds, Delivery, Flushed, Outbox, Refused},
     subscriptions::{SubscribeError, Subscriptions},
     topic::Topic,
+    user::UserId,
 };
 
 /// What a session is to the hub.
@@ -63,6 +66,10 @@ impl Client {
 
 fn topic() -> Topic {
     Topic::try_from("t").unwrap()
+}
+
+fn attendee() -> Attendee {
+    Attendee { user: UserId::new("ana"), session: SessionId::try_from("b").unwrap() }
 }
 
 fn flush(outbox: &Outbox, waker: &Waker, written: &mut Vec<u8>) -> Flushed {
@@ -200,5 +207,44 @@ fn publications_have_one_order_for_all() {
         publisher.join().unwrap();
 
         assert_eq!(one.written(), other.written());
+    });
+}
+
+#[test]
+fn snapshot_and_what_follows_it_miss_nobody() {
+    loom::model(|| {
+        let (hub, attendance, client) = (Arc::new(Hub::default()), Arc::new(Attendance::default()), Client::new("a"));
+        let arrival = thread::spawn({
+            let (hub, attendance) = (Arc::clone(&hub), Arc::clone(&attendance));
+            move || attendance.track(&hub, &topic(), &attendee(), Payload::default())
+        });
+        attendance.snapshot(&topic(), |snapshot| {
+            client.subscribe(&hub).unwrap();
+            client.outbox.push(snapshot, Delivery::Send).unwrap();
+        });
+        arrival.join().unwrap();
+
+        let told = String::from_utf8_lossy(&client.written()).matches("ana").count();
+        assert_eq!((told, attendance.count(&topic())), (1, 1));
+    });
+}
+
+#[test]
+fn late_presence_does_not_stay() {
+    loom::model(|| {
+        let (hub, attendance, tracks) =
+            (Arc::new(Hub::default()), Arc::new(Attendance::default()), Arc::new(Tracks::new(8)));
+        let late = thread::spawn({
+            let (hub, attendance, tracks) = (Arc::clone(&hub), Arc::clone(&attendance), Arc::clone(&tracks));
+            move || tracks.enter(&topic(), || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()
+        });
+        let left = tracks.leave();
+        for topic in &left {
+            attendance.untrack(&hub, topic, &attendee());
+        }
+        let entered = late.join().unwrap();
+
+        assert_eq!(entered, !left.is_empty());
+        assert_eq!(attendance.count(&topic()), 0);
     });
 }

@@ -82,6 +82,13 @@ pub enum EncodeError {
 }
 
 impl Message {
+    /// A message as a client would send it: for calling by hand what takes one.
+    pub fn new(topic: impl Into<Box<str>>, data: &Payload) -> Self {
+        let payload = Bytes::copy_from_slice(data.as_str().as_bytes());
+        let data = 0..payload.len();
+        Self { topic: topic.into(), payload, data }
+    }
+
     /// What the client wrote as the topic.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -174,6 +181,13 @@ impl Payload {
     /// When the data does not have the shape of `T`.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         serde_json::from_str(self.as_str())
+    }
+}
+
+/// `null`.
+impl Default for Payload {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
     }
 }
 

@@ -116,6 +116,8 @@ mod auth;
 mod handshake;
 mod layer;
 mod origin;
+mod pattern;
+mod policy;
 mod router;
 mod service;
 mod upgrade;
@@ -123,10 +125,11 @@ mod upgrade;
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
     Builder, CloseCode, CloseReason, EncodeError, Frame, Heartbeat, InvalidCloseCode, InvalidSessionId, Live, Message,
-    NoSession, Payload, PublishError, SendError, Session, SessionExtensions, SessionId, ShutdownReport, Stats,
-    SubscribeError, Topic, TopicError,
+    NoSession, Payload, Presence, PresenceError, Present, PublishError, SendError, Session, SessionExtensions,
+    SessionId, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
 pub use layer::{LiveLayer, accept};
 pub use origin::{OriginError, Origins};
+pub use policy::{SubscriptionPolicy, Verdict};
 pub use router::{ClientError, Data, FromMessage, HandlerResult, MessageHandler, MessageParts, MessageRouter, Params};
 pub use service::LiveService;

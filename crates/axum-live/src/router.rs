@@ -1,15 +1,21 @@
 mod error;
 mod extract;
 mod handler;
+mod params;
 
 use std::{pin::Pin, sync::Arc};
 
-use axum_live_core::{Message, Session};
+use axum_live_core::{Message, Session, Topic};
+
+use serde::Deserialize;
+
+use crate::{pattern::Patterns, policy::SubscriptionPolicy};
 
 pub use self::{
     error::ClientError,
-    extract::{Data, FromMessage, MessageParts, Params},
+    extract::{Data, FromMessage, MessageParts},
     handler::{HandlerResult, MessageHandler},
+    params::Params,
 };
 
 /// Brings each message to the handler of its topic: axum's router, for messages.
@@ -20,7 +26,8 @@ pub use self::{
 /// `error` and the data `{"topic": …, "code": …, "message": …}`.
 ///
 /// Patterns are topics whose segments, between colons, may be parameters: `room:{room}:message`. `{*rest}` at the end
-/// takes all that is left. A topic that is written out goes before a parameter.
+/// takes all that is left, and so does `*`, of which nothing is asked. A topic that is written out goes before a
+/// parameter.
 ///
 /// # Examples
 ///
@@ -60,9 +67,7 @@ pub use self::{
 /// ```
 #[must_use = "a router does nothing until `into_hook`"]
 pub struct MessageRouter<V, S = ()> {
-    routes: Vec<(String, Route<V, S>)>,
-    /// From a pattern to its place among the routes.
-    paths: matchit::Router<usize>,
+    routes: Patterns<Route<V, S>>,
     fallback: Option<Route<V, S>>,
 }
 
@@ -77,7 +82,7 @@ where
 {
     /// A router without routes, which answers every message with the error `unknown_topic`.
     pub fn new() -> Self {
-        Self { routes: Vec::new(), paths: matchit::Router::new(), fallback: None }
+        Self { routes: Patterns::new(), fallback: None }
     }
 
     /// Brings the messages of a topic, or of all that match a pattern, to a handler.
@@ -85,12 +90,19 @@ where
     /// # Panics
     ///
     /// When the pattern is malformed, or another that is there already matches the same topics.
-    pub fn on<T, H: MessageHandler<T, V, S>>(self, pattern: &str, handler: H) -> Self {
-        self.route(pattern.to_owned(), route(handler))
+    pub fn on<T, H>(mut self, pattern: &str, handler: H) -> Self
+    where
+        H: MessageHandler<T, V, S, Output: HandlerResult>,
+    {
+        self.routes.insert(pattern.to_owned(), route(handler));
+        self
     }
 
     /// Brings the messages that no pattern matches to a handler.
-    pub fn fallback<T, H: MessageHandler<T, V, S>>(self, handler: H) -> Self {
+    pub fn fallback<T, H>(self, handler: H) -> Self
+    where
+        H: MessageHandler<T, V, S, Output: HandlerResult>,
+    {
         Self { fallback: Some(route(handler)), ..self }
     }
 
@@ -99,8 +111,35 @@ where
     /// # Panics
     ///
     /// As [`on`](Self::on).
-    pub fn nest(self, prefix: &str, router: Self) -> Self {
-        router.routes.into_iter().fold(self, |all, (pattern, route)| all.route(format!("{prefix}:{pattern}"), route))
+    pub fn nest(mut self, prefix: &str, router: Self) -> Self {
+        for (pattern, route) in router.routes.into_entries() {
+            self.routes.insert(format!("{prefix}:{pattern}"), route);
+        }
+        self
+    }
+
+    /// Lets clients subscribe and unsubscribe by themselves, to what the policy allows: by messages with the topic
+    /// `subscribe` or `unsubscribe` and the data `{"topic": …}`. What is refused is the error `forbidden`, `bad_topic` or
+    /// `subscription_limit`, with the topic that was asked for as its topic.
+    ///
+    /// # Panics
+    ///
+    /// As [`on`](Self::on).
+    pub fn subscriptions(self, policy: impl Into<Arc<SubscriptionPolicy<V>>>) -> Self {
+        #[derive(Deserialize)]
+        struct Ask {
+            topic: String,
+        }
+
+        let policy = policy.into();
+        self.on("subscribe", async move |session: Session<V>, Data(ask): Data<Ask>| {
+            policy.subscribe(&session, &ask.topic).await
+        })
+        .on("unsubscribe", async |session: Session<V>, Data(ask): Data<Ask>| -> Result<(), ClientError> {
+            let topic = Topic::try_from(&ask.topic).map_err(|error| ClientError::from(error).about(ask.topic))?;
+            session.unsubscribe(topic);
+            Ok(())
+        })
     }
 
     /// Gives the handlers the state that their [`State`](axum::extract::State) extractors take theirs from.
@@ -109,19 +148,7 @@ where
             let state = state.clone();
             Arc::new(move |parts, ()| route(parts, state.clone()))
         };
-        MessageRouter {
-            routes: self.routes.into_iter().map(|(pattern, route)| (pattern, bound(route))).collect(),
-            paths: self.paths,
-            fallback: self.fallback.map(bound),
-        }
-    }
-
-    fn route(mut self, pattern: String, route: Route<V, S>) -> Self {
-        if let Err(error) = self.paths.insert(swap_separators(&pattern), self.routes.len()) {
-            panic!("{pattern:?} cannot be routed: {error}");
-        }
-        self.routes.push((pattern, route));
-        self
+        MessageRouter { fallback: self.fallback.map(&bound), routes: self.routes.map(bound) }
     }
 }
 
@@ -133,12 +160,12 @@ impl<V: Send + Sync + 'static> MessageRouter<V> {
     }
 
     fn dispatch(&self, session: Session<V>, message: Message) -> HookFuture {
-        let topic = swap_separators(message.topic());
-        let found = self.paths.at(&topic).ok();
-        let params = found.iter().flat_map(|found| found.params.iter());
-        let params = params.map(|(name, value)| (name.to_owned(), swap_separators(value))).collect();
-        let route = found.map(|found| &self.routes[*found.value].1).or(self.fallback.as_ref());
-        let parts = MessageParts::new(session, message, params);
+        let found = self.routes.find(message.topic());
+        let (route, captures) = match found {
+            Some((route, captures)) => (Some(route), captures),
+            None => (self.fallback.as_ref(), Vec::new()),
+        };
+        let parts = MessageParts::new(session, message, captures);
         match route {
             Some(route) => route(parts, ()),
             None => {
@@ -161,23 +188,23 @@ where
 
 impl<V, S> std::fmt::Debug for MessageRouter<V, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.routes.iter().map(|(pattern, _)| pattern)).finish()
+        self.routes.fmt(f)
     }
 }
 
-fn route<T, V, S, H: MessageHandler<T, V, S>>(handler: H) -> Route<V, S> {
-    Arc::new(move |parts, state| Box::pin(handler.clone().handle(parts, state)))
-}
-
-/// matchit's segments end at slashes, ours at colons; where one stands for the other, a slash in a topic is no more
-/// than a letter.
-fn swap_separators(topic: &str) -> String {
-    topic
-        .chars()
-        .map(|letter| match letter {
-            ':' => '/',
-            '/' => ':',
-            other => other,
+fn route<T, V, S, H>(handler: H) -> Route<V, S>
+where
+    V: Send + Sync + 'static,
+    S: Clone + Send + Sync + 'static,
+    H: MessageHandler<T, V, S, Output: HandlerResult>,
+{
+    Arc::new(move |parts, state| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let result = handler.call(&parts, &state).await.and_then(HandlerResult::into_result);
+            if let Err(error) = result {
+                parts.refuse(&error);
+            }
         })
-        .collect()
+    })
 }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use axum_live_core::{EncodeError, PublishError, SendError, SubscribeError, TopicError};
+use axum_live_core::{EncodeError, PresenceError, PublishError, SendError, SubscribeError, TopicError};
 
 /// What a client is told when its message failed: a word for programs, and a sentence for people.
 ///
@@ -15,6 +15,7 @@ use axum_live_core::{EncodeError, PublishError, SendError, SubscribeError, Topic
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ClientError {
+    topic: Option<Box<str>>,
     code: Cow<'static, str>,
     message: String,
 }
@@ -22,7 +23,18 @@ pub struct ClientError {
 impl ClientError {
     /// An error of the application's own.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self { topic: None, code: code.into(), message: message.into() }
+    }
+
+    /// Says what topic it is about, where that is not the message's own.
+    #[must_use]
+    pub fn about(self, topic: impl Into<Box<str>>) -> Self {
+        Self { topic: Some(topic.into()), ..self }
+    }
+
+    /// The topic it is about, where that is not the message's own.
+    pub fn topic(&self) -> Option<&str> {
+        self.topic.as_deref()
     }
 
     /// The word for programs.
@@ -64,6 +76,17 @@ impl From<SendError> for ClientError {
             SendError::Topic(error) => error.into(),
             SendError::TooLarge => Self::new("too_large", error.to_string()),
             _ => Self::new("not_sent", error.to_string()),
+        }
+    }
+}
+
+impl From<PresenceError> for ClientError {
+    fn from(error: PresenceError) -> Self {
+        match error {
+            PresenceError::Topic(error) => error.into(),
+            PresenceError::Limit => Self::new("subscription_limit", error.to_string()),
+            PresenceError::TooLarge => Self::new("too_large", error.to_string()),
+            _ => Self::new("not_present", error.to_string()),
         }
     }
 }

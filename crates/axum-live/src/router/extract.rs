@@ -5,12 +5,13 @@ use axum_live_core::{Live, Message, Session, Topic};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ClientError;
+use crate::pattern::Captures;
 
 /// What extractors take theirs from: one message and the session it came by.
 pub struct MessageParts<V> {
     session: Session<V>,
     message: Message,
-    params: Vec<(String, String)>,
+    captures: Captures,
 }
 
 /// What can be an argument of a message handler.
@@ -36,11 +37,6 @@ pub trait FromMessage<V, S>: Sized {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Data<T>(pub T);
 
-/// The parameters of the pattern that the message's topic matched, as a struct with their names, or a map. Values that
-/// do not parse are the error `bad_params`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Params<T>(pub T);
-
 impl<V> MessageParts<V> {
     /// The session that the message came by.
     pub fn session(&self) -> &Session<V> {
@@ -54,11 +50,15 @@ impl<V> MessageParts<V> {
 
     /// The parameters of the pattern, by name, in their order.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.captures.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    pub(super) fn new(session: Session<V>, message: Message, params: Vec<(String, String)>) -> Self {
-        Self { session, message, params }
+    pub(crate) fn new(session: Session<V>, message: Message, captures: Captures) -> Self {
+        Self { session, message, captures }
+    }
+
+    pub(super) fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     /// Tells the client what went wrong.
@@ -70,7 +70,8 @@ impl<V> MessageParts<V> {
             message: String,
         }
 
-        let refusal = Refusal { topic: self.message.topic(), code: error.code(), message: error.to_string() };
+        let topic = error.topic().unwrap_or(self.message.topic());
+        let refusal = Refusal { topic, code: error.code(), message: error.to_string() };
         // A client that cannot be told any more has gone.
         self.session.send("error", &refusal).ok();
     }
@@ -121,18 +122,6 @@ impl<V, S, T: DeserializeOwned> FromMessage<V, S> for Data<T> {
 
     fn from_message(parts: &MessageParts<V>, _: &S) -> Result<Self, ClientError> {
         Ok(Data(parts.message.json()?))
-    }
-}
-
-impl<V, S, T: DeserializeOwned> FromMessage<V, S> for Params<T> {
-    type Rejection = ClientError;
-
-    fn from_message(parts: &MessageParts<V>, _: &S) -> Result<Self, ClientError> {
-        let encoded = serde_urlencoded::to_string(&parts.params);
-        let params = encoded
-            .map_err(|error| error.to_string())
-            .and_then(|encoded| serde_urlencoded::from_str(&encoded).map_err(|error| error.to_string()));
-        params.map(Params).map_err(|error| ClientError::new("bad_params", error))
     }
 }
 

@@ -1,15 +1,18 @@
 use super::{ClientError, FromMessage, MessageParts};
 
-/// A function that takes messages: `async fn(extractors…)`, of up to eight, which returns nothing or
-/// `Result<(), impl Into<ClientError>>`.
+/// A function of what a message has: `async fn(extractors…)`, of up to eight.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of messages",
-    label = "must be an async fn of up to eight extractors that returns `()` or `Result<(), impl Into<ClientError>>`",
+    label = "must be an async fn of up to eight extractors",
     note = "each argument must implement `FromMessage<V, S>`, `V` and `S` being the router's"
 )]
 pub trait MessageHandler<T, V, S>: Clone + Send + Sync + 'static {
-    /// Runs the extractors and the function, and tells the client what failed.
-    fn handle(self, parts: MessageParts<V>, state: S) -> impl Future<Output = ()> + Send + 'static;
+    /// What the function returns.
+    type Output;
+
+    /// Runs the extractors, and then the function.
+    fn call(self, parts: &MessageParts<V>, state: &S)
+    -> impl Future<Output = Result<Self::Output, ClientError>> + Send;
 }
 
 /// What a message handler may return.
@@ -43,22 +46,17 @@ macro_rules! handler_with {
         impl<F, Fut, V, S, $($T,)*> MessageHandler<($($T,)*), V, S> for F
         where
             F: FnOnce($($T,)*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output: HandlerResult> + Send + 'static,
+            Fut: Future + Send + 'static,
             V: Send + Sync + 'static,
             S: Send + Sync + 'static,
             $($T: FromMessage<V, S> + Send + 'static,)*
         {
+            type Output = Fut::Output;
+
             #[allow(non_snake_case, unused_variables)]
-            async fn handle(self, parts: MessageParts<V>, state: S) {
-                $(
-                    let $T = match $T::from_message(&parts, &state) {
-                        Ok(value) => value,
-                        Err(rejection) => return parts.refuse(&rejection.into()),
-                    };
-                )*
-                if let Err(error) = self($($T,)*).await.into_result() {
-                    parts.refuse(&error);
-                }
+            async fn call(self, parts: &MessageParts<V>, state: &S) -> Result<Fut::Output, ClientError> {
+                $(let $T = $T::from_message(parts, state).map_err(Into::into)?;)*
+                Ok(self($($T,)*).await)
             }
         }
     };

@@ -1,0 +1,111 @@
+//! The sessions of one person: a tab each.
+
+use axum::{Router, extract::Query, http::StatusCode};
+use axum_live::{CloseCode, Live, LiveLayer, Session, accept};
+use axum_live_test::{LiveTest, Request};
+use serde::Deserialize;
+
+use crate::app::settles;
+
+#[derive(Deserialize)]
+pub(crate) struct User {
+    user: Option<String>,
+}
+
+impl User {
+    pub(crate) fn name(&self) -> Option<String> {
+        self.user.clone()
+    }
+}
+
+/// A node that knows its people by their names, some of whom have none.
+pub(crate) fn node() -> Live<User> {
+    Live::builder().maybe_user(User::name).build()
+}
+
+pub(crate) fn app(live: &Live<User>) -> Router {
+    let layer = LiveLayer::new(live, async |Query(user): Query<User>| Ok::<_, StatusCode>(user));
+    Router::new().route("/ws", layer.handler(accept))
+}
+
+pub(crate) async fn enter(app: &Router, user: &str) -> LiveTest {
+    LiveTest::connect(app, &format!("/ws?user={user}")).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_a_person_reaches_each_of_their_tabs_and_nobody_else() {
+    let live = node();
+    let app = app(&live);
+    let (mut tab, mut other_tab, mut bob) =
+        (enter(&app, "ana").await, enter(&app, "ana").await, enter(&app, "bob").await);
+    let mut guest = LiveTest::connect(&app, "/ws").await.unwrap();
+
+    assert_eq!(live.user("ana").send("dm", "hello").unwrap(), 2);
+    assert_eq!(live.user("carl").send("dm", "hello").unwrap(), 0);
+    for client in [&mut tab, &mut other_tab] {
+        assert_eq!(client.expect::<String>("dm").await.unwrap(), "hello");
+    }
+    // What is told to all comes after the message, were it on its way to them.
+    live.broadcast("all", &1).unwrap();
+    for client in [&mut bob, &mut guest] {
+        client.expect::<u8>("all").await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_tab_that_closes_takes_no_new_one_with_it() {
+    let live = node();
+    let app = app(&live);
+    let old = enter(&app, "ana").await;
+    let mut new = enter(&app, "ana").await;
+    assert_eq!(live.user("ana").len(), 2);
+    old.close().await.unwrap();
+    settles("the old tab's leaving", || live.user("ana").len() == 1).await;
+
+    assert_eq!(live.user("ana").send("dm", &1).unwrap(), 1);
+    assert_eq!(new.expect::<u8>("dm").await.unwrap(), 1);
+    new.close().await.unwrap();
+    settles("the new tab's leaving", || live.user("ana").is_empty()).await;
+    assert_eq!(live.user("ana").send("dm", &1).unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_listed_and_disconnected_with_all_their_tabs() {
+    let live = node();
+    let app = app(&live);
+    let (mut tab, mut other_tab, mut bob) =
+        (enter(&app, "ana").await, enter(&app, "ana").await, enter(&app, "bob").await);
+    let ana = live.user("ana");
+    let sessions = ana.sessions();
+    assert_eq!(sessions.len(), 2);
+    assert!(sessions.iter().all(|session| session.user() == Some(ana.id())));
+
+    let revoked = CloseCode::try_from(4501).unwrap();
+    assert_eq!(ana.disconnect(revoked, "your account was closed"), 2);
+    for client in [&mut tab, &mut other_tab] {
+        assert_eq!(client.expect_close(4501).await.unwrap(), "your account was closed");
+    }
+    assert_eq!(ana.disconnect(revoked, "again"), 0);
+    assert_eq!(live.user("bob").send("dm", &1).unwrap(), 1);
+    bob.expect::<u8>("dm").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_never_opens_leaves_no_person_behind() {
+    let live = node();
+    let layer = LiveLayer::new(&live, async |Query(user): Query<User>| Ok::<_, StatusCode>(user));
+    let refuse = async |session: Session<User>| {
+        assert_eq!(session.live().user("ana").len(), 1);
+        StatusCode::FORBIDDEN
+    };
+    let app = Router::new().route("/ws", layer.handler(refuse));
+    assert_eq!(LiveTest::ask(&app, &Request::new("/ws?user=ana")).await.unwrap().status(), 403);
+    assert!(live.user("ana").is_empty());
+    assert!(live.is_empty());
+}
+
+#[test]
+#[should_panic(expected = "set Builder::user")]
+fn a_node_that_knows_no_people_says_what_is_missing() {
+    Live::<()>::builder().build().user("ana");
+}
