@@ -248,6 +248,7 @@ impl<V: Send + Sync + 'static> Live<V> {
         Stats {
             sessions: self.len(),
             topics: self.node.hub.len(),
+            users: self.node.users.len(),
             undecodable: counters.undecodable.total(),
             hook_panics: counters.hook_panics.total(),
             queue_full: counters.queue_full.total(),

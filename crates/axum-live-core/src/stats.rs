@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Stats {
     pub(crate) sessions: usize,
     pub(crate) topics: usize,
+    pub(crate) users: usize,
     pub(crate) undecodable: u64,
     pub(crate) hook_panics: u64,
     pub(crate) queue_full: u64,
@@ -19,6 +20,11 @@ impl Stats {
     /// Topics that somebody subscribes to.
     pub fn topics(&self) -> usize {
         self.topics
+    }
+
+    /// Users with a session, where [`Builder::user`](crate::Builder::user) tells whose they are.
+    pub fn users(&self) -> usize {
+        self.users
     }
 
     /// Messages from clients that could not be decoded, since the start.

@@ -67,6 +67,7 @@ async fn an_old_tab_that_closes_takes_no_new_one_with_it() {
     new.close().await.unwrap();
     settles("the new tab's leaving", || live.user("ana").is_empty()).await;
     assert_eq!(live.user("ana").send("dm", &1).unwrap(), 0);
+    settles("that nothing is kept of ana", || live.stats().users() == 0).await;
 }
 
 #[tokio::test(start_paused = true)]

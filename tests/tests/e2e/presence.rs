@@ -221,7 +221,7 @@ async fn what_would_be_too_much_is_refused_and_changes_nothing() {
 /// Users come and go while watchers subscribe: what each was told adds up to who is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_snapshot_and_what_follows_it_leave_no_gap() {
-    let live = node_with_linger(Duration::ZERO);
+    let live = Live::builder().maybe_user(User::name).presence_linger(Duration::ZERO).queue_size(usize::MAX).build();
     let app = people::app(&live);
     let mut tabs = Vec::new();
     for user in 0..8 {
