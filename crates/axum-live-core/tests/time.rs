@@ -109,6 +109,21 @@ async fn client_that_takes_no_bytes_is_closed_after_the_write_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn client_that_takes_nothing_of_a_burst_past_its_queue_is_closed_before_the_write_timeout() {
+    let mut opened = open(builder().queue_size(8));
+    opened.session.subscribe("t").unwrap();
+    // More than the queue may hold, which its task has no turn to write meanwhile.
+    for number in 0..64 {
+        assert_eq!(opened.live.publish("t", &(number, "x".repeat(100))).unwrap(), 1);
+    }
+    let start = Instant::now();
+
+    opened.session.closed().await;
+    assert_about(start.elapsed(), 1);
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::QueueFull));
+}
+
+#[tokio::test(start_paused = true)]
 async fn client_that_takes_bytes_slowly_is_not_closed() {
     let mut opened = open(builder().heartbeat(axum_live_core::Heartbeat::danger_off()));
     opened.session.send("big", &"x".repeat(1000)).unwrap();
@@ -180,6 +195,20 @@ async fn upgrade_that_does_not_take_place_leaves_no_session() {
     assert_about(start.elapsed(), 5);
     assert_eq!(session.close_reason(), Some(CloseReason::NeverOpened));
     assert_eq!((live.len(), live.stats().topics()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_whose_upgrade_takes_its_time_is_neither_pinged_nor_reaped() {
+    let live = builder().build();
+    let pending_session = live.accept((), SessionInfo::default()).unwrap();
+    sleep(10 * MINUTE).await;
+    pending_session.session().send("first", &1).unwrap();
+    let (mut client, server) = duplex(256);
+    pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
+
+    let mut said = [0; 2 + 26];
+    client.read_exact(&mut said).await.unwrap();
+    assert_eq!(said[2..], *br#"{"topic":"first","data":1}"#);
 }
 
 #[tokio::test(start_paused = true)]
