@@ -370,3 +370,22 @@ fn wake(sleeper: Option<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outbox_that_is_written_empty_holds_no_memory() {
+        let outbox = Outbox::new(SessionId::random(), Bounds { messages: 100, bytes: 10_000 });
+        outbox.open(None);
+        for _ in 0..100 {
+            outbox.push(Frame::text("x"), Delivery::Send).unwrap();
+        }
+        outbox.push_control(Frame::ping(b""));
+        let all = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
+        let flushed = outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| all(slices));
+        assert!(flushed.empty);
+        assert_eq!(outbox.state.lock().queue.capacity(), 0);
+    }
+}
