@@ -239,8 +239,14 @@ async fn on_close_runs_for_a_session_whose_hook_was_dropped_by_a_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_close_that_never_returns_does_not_hold_a_shutdown_for_ever() {
-    let live = builder().on_close(async |_: Session<()>, _: CloseReason| pending().await).build();
+async fn on_close_that_never_returns_is_dropped_by_a_shutdown_in_the_end() {
+    let (held, mut dropped) = mpsc::unbounded_channel::<()>();
+    let live = builder()
+        .on_close(async move |_: Session<()>, _: CloseReason| {
+            let _held = held;
+            pending::<()>().await;
+        })
+        .build();
     let pending_session = live.accept((), SessionInfo::default()).unwrap();
     let (_client, server) = duplex(256);
     pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
@@ -248,6 +254,9 @@ async fn on_close_that_never_returns_does_not_hold_a_shutdown_for_ever() {
     let report = live.shutdown().await;
     assert_about(start.elapsed(), 35);
     assert_eq!((report.closed(), report.aborted()), (0, 1));
+    // With the hook and the node nobody is left who could send.
+    drop(live);
+    assert_eq!(timeout(MINUTE, dropped.recv()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
