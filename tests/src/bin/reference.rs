@@ -1,7 +1,7 @@
 //! The server that conformance, interop and benchmarks run against: `reference --port P` listens on 127.0.0.1.
 //!
-//! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets everybody subscribe, unsubscribe, publish
-//! and echo. Both have the library's defaults in all else.
+//! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets
+//! everybody subscribe, unsubscribe, publish and echo. Both have the library's defaults in all else.
 
 use std::{io::Write, net::Ipv4Addr};
 
