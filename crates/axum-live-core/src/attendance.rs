@@ -1,7 +1,8 @@
 mod register;
 
 use crate::{
-    frame::Frame, hub::Hub, id::SessionId, message::Payload, sync::Mutex, table::Table, topic::Topic, user::UserId,
+    fanout::Urgency, frame::Frame, hub::Hub, id::SessionId, message::Payload, sync::Mutex, table::Table, topic::Topic,
+    user::UserId,
 };
 
 use register::Register;
@@ -120,6 +121,6 @@ impl Tracks {
 
 fn tell(hub: &Hub, topic: &Topic, notice: Option<Frame>) {
     if let Some(notice) = notice {
-        hub.publish(topic, &notice, None);
+        hub.publish(topic, &notice, None, Urgency::Certain).ok();
     }
 }

@@ -1,7 +1,9 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
 use crate::{
+    backlog::Load,
     close::CloseReason,
+    fanout::RunLimit,
     frame::Frame,
     heartbeat::Heartbeat,
     hooks::{Hook, Hooks, Inbound},
@@ -51,6 +53,9 @@ pub struct Builder<V> {
 /// What the engine is set to.
 pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
+    pub(crate) fanout_tasks: usize,
+    pub(crate) run_bytes: usize,
+    pub(crate) backlog: Load,
     pub(crate) read_limit: usize,
     pub(crate) send_limit: usize,
     pub(crate) fragment_limit: u32,
@@ -251,10 +256,19 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 }
 
+impl Settings {
+    pub(crate) fn run_limit(&self) -> RunLimit {
+        RunLimit { messages: self.bounds.messages, bytes: self.run_bytes.min(self.bounds.bytes) }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             bounds: Bounds { messages: 256, bytes: 1 << 20 },
+            fanout_tasks: thread::available_parallelism().map_or(1, |cores| cores.get() / 2),
+            run_bytes: 64 << 10,
+            backlog: Load { deliveries: 1 << 20, bytes: 64 << 20 },
             read_limit: 64 << 10,
             send_limit: 16 << 20,
             fragment_limit: 1024,

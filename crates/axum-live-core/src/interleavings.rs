@@ -13,12 +13,14 @@ use loom::thread;
 
 use crate::{
     attendance::{Attendance, Attendee, Tracks},
+    backlog::Load,
     close::CloseReason,
+    fanout::{Fanout, RunLimit, Urgency},
     frame::Frame,
     hub::Hub,
     id::SessionId,
     message::Payload,
-    outbox::{Bounds, Delivery, Flushed, Outbox, Refused},
+    outbox::{Bounds, Flushed, Outbox, Refused},
     subscriptions::{SubscribeError, Subscriptions},
     topic::Topic,
     user::UserId,
@@ -40,9 +42,32 @@ impl Wake for Woken {
     }
 }
 
+/// A node without tasks: whoever hands something over carries it.
+struct Bench {
+    fanout: Arc<Fanout>,
+    hub: Arc<Hub>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let fanout = Fanout::new(1, RunLimit { messages: 4, bytes: 1024 }, Load { deliveries: 100, bytes: 10_000 });
+        let fanout = Arc::new(fanout);
+        Self { hub: Arc::new(Hub::new(Arc::clone(&fanout))), fanout }
+    }
+
+    fn client(&self, name: &str) -> Client {
+        Client::new(name, &self.fanout)
+    }
+
+    fn publish(hub: &Hub, text: &str) -> usize {
+        hub.publish(&topic(), &Frame::text(text), None, Urgency::Refusable).unwrap()
+    }
+}
+
 impl Client {
-    fn new(name: &str) -> Self {
-        let outbox = Outbox::new(SessionId::try_from(name).unwrap(), Bounds { messages: 4, bytes: 1024 });
+    fn new(name: &str, fanout: &Fanout) -> Self {
+        let id = SessionId::try_from(name).unwrap();
+        let outbox = Outbox::new(id, Bounds { messages: 4, bytes: 1024 }, Arc::clone(fanout.lane(&id)));
         outbox.open(None);
         Self { outbox: Arc::new(outbox), subscriptions: Arc::new(Subscriptions::new(8)) }
     }
@@ -82,7 +107,8 @@ fn flush(outbox: &Outbox, waker: &Waker, written: &mut Vec<u8>) -> Flushed {
 #[test]
 fn late_subscribe_does_not_leak() {
     loom::model(|| {
-        let (hub, client) = (Arc::new(Hub::default()), Client::new("a"));
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
         let subscriber = thread::spawn({
             let (hub, client) = (Arc::clone(&hub), client.clone());
             move || client.subscribe(&hub)
@@ -99,7 +125,8 @@ fn late_subscribe_does_not_leak() {
 #[test]
 fn topic_that_empties_while_another_joins_keeps_the_other() {
     loom::model(|| {
-        let (hub, leaver, joiner) = (Arc::new(Hub::default()), Client::new("a"), Client::new("b"));
+        let bench = Bench::new();
+        let (hub, leaver, joiner) = (Arc::clone(&bench.hub), bench.client("a"), bench.client("b"));
         leaver.subscribe(&hub).unwrap();
         let joining = thread::spawn({
             let (hub, joiner) = (Arc::clone(&hub), joiner.clone());
@@ -108,7 +135,7 @@ fn topic_that_empties_while_another_joins_keeps_the_other() {
         leaver.subscriptions.unsubscribe(&hub, &leaver.outbox, &topic());
         joining.join().unwrap();
 
-        assert_eq!(hub.publish(&topic(), &Frame::text("x"), None), 1);
+        assert_eq!(Bench::publish(&hub, "x"), 1);
         assert!(leaver.written().is_empty());
         assert!(!joiner.written().is_empty());
         joiner.end(&hub);
@@ -119,14 +146,15 @@ fn topic_that_empties_while_another_joins_keeps_the_other() {
 #[test]
 fn who_has_unsubscribed_is_sent_nothing_more() {
     loom::model(|| {
-        let (hub, client) = (Arc::new(Hub::default()), Client::new("a"));
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
         client.subscribe(&hub).unwrap();
         let publisher = thread::spawn({
             let hub = Arc::clone(&hub);
-            move || hub.publish(&topic(), &Frame::text("published"), None)
+            move || Bench::publish(&hub, "published")
         });
         client.subscriptions.unsubscribe(&hub, &client.outbox, &topic());
-        client.outbox.push(Frame::text("sent"), Delivery::Send).unwrap();
+        client.outbox.send(Frame::text("sent")).unwrap();
         let received = publisher.join().unwrap();
 
         let wire =
@@ -139,10 +167,10 @@ fn who_has_unsubscribed_is_sent_nothing_more() {
 #[test]
 fn frame_pushed_while_the_session_closes_is_written_or_refused() {
     loom::model(|| {
-        let client = Client::new("a");
+        let client = Bench::new().client("a");
         let pusher = thread::spawn({
             let client = client.clone();
-            move || client.outbox.push(Frame::text("x"), Delivery::Send)
+            move || client.outbox.send(Frame::text("x"))
         });
         client.outbox.close(CloseReason::Shutdown);
         let pushed = pusher.join().unwrap();
@@ -162,7 +190,7 @@ fn frame_pushed_while_the_session_closes_is_written_or_refused() {
 #[test]
 fn the_first_reason_to_close_wins() {
     loom::model(|| {
-        let client = Client::new("a");
+        let client = Bench::new().client("a");
         let other = thread::spawn({
             let client = client.clone();
             move || client.outbox.close(CloseReason::NoPong)
@@ -176,12 +204,12 @@ fn the_first_reason_to_close_wins() {
 #[test]
 fn task_that_falls_asleep_misses_no_push_and_no_close() {
     loom::model(|| {
-        let client = Client::new("a");
+        let client = Bench::new().client("a");
         let woken = Arc::new(Woken::default());
         let pusher = thread::spawn({
             let client = client.clone();
             move || {
-                client.outbox.push(Frame::text("x"), Delivery::Publish).unwrap();
+                client.outbox.send(Frame::text("x")).unwrap();
                 client.outbox.close(CloseReason::Shutdown);
             }
         });
@@ -196,14 +224,15 @@ fn task_that_falls_asleep_misses_no_push_and_no_close() {
 #[test]
 fn publications_have_one_order_for_all() {
     loom::model(|| {
-        let (hub, one, other) = (Arc::new(Hub::default()), Client::new("a"), Client::new("b"));
+        let bench = Bench::new();
+        let (hub, one, other) = (Arc::clone(&bench.hub), bench.client("a"), bench.client("b"));
         one.subscribe(&hub).unwrap();
         other.subscribe(&hub).unwrap();
         let publisher = thread::spawn({
             let hub = Arc::clone(&hub);
-            move || hub.publish(&topic(), &Frame::text("x"), None)
+            move || Bench::publish(&hub, "x")
         });
-        hub.publish(&topic(), &Frame::text("y"), None);
+        Bench::publish(&hub, "y");
         publisher.join().unwrap();
 
         assert_eq!(one.written(), other.written());
@@ -213,14 +242,15 @@ fn publications_have_one_order_for_all() {
 #[test]
 fn snapshot_and_what_follows_it_miss_nobody() {
     loom::model(|| {
-        let (hub, attendance, client) = (Arc::new(Hub::default()), Arc::new(Attendance::default()), Client::new("a"));
+        let bench = Bench::new();
+        let (hub, attendance, client) = (Arc::clone(&bench.hub), Arc::new(Attendance::default()), bench.client("a"));
         let arrival = thread::spawn({
             let (hub, attendance) = (Arc::clone(&hub), Arc::clone(&attendance));
             move || attendance.track(&hub, &topic(), &attendee(), Payload::default())
         });
         attendance.snapshot(&topic(), |snapshot| {
             client.subscribe(&hub).unwrap();
-            client.outbox.push(snapshot, Delivery::Send).unwrap();
+            client.outbox.send(snapshot).unwrap();
         });
         arrival.join().unwrap();
 
@@ -232,8 +262,7 @@ fn snapshot_and_what_follows_it_miss_nobody() {
 #[test]
 fn late_presence_does_not_stay() {
     loom::model(|| {
-        let (hub, attendance, tracks) =
-            (Arc::new(Hub::default()), Arc::new(Attendance::default()), Arc::new(Tracks::new(8)));
+        let (hub, attendance, tracks) = (Bench::new().hub, Arc::new(Attendance::default()), Arc::new(Tracks::new(8)));
         let late = thread::spawn({
             let (hub, attendance, tracks) = (Arc::clone(&hub), Arc::clone(&attendance), Arc::clone(&tracks));
             move || tracks.enter(&topic(), || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()

@@ -6,10 +6,12 @@
 
 mod actor;
 mod attendance;
+mod backlog;
 mod builder;
 mod close;
 mod extensions;
 mod extract;
+mod fanout;
 mod frame;
 mod heartbeat;
 mod hooks;
@@ -24,6 +26,7 @@ mod node;
 mod outbox;
 mod pending;
 mod presence;
+mod roster;
 mod scratch;
 mod session;
 mod shutdown;

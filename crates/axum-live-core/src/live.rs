@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
+    backlog::Overloaded,
     builder::Builder,
     close::{CloseCode, CloseReason},
     frame::Frame,
@@ -94,6 +95,7 @@ impl<V: Send + Sync + 'static> Live<V> {
             return Err(AcceptError::ShuttingDown);
         }
         self.node.sweeper.start(&self.node);
+        self.node.fanout.start();
         Ok(pending)
     }
 
@@ -253,6 +255,12 @@ impl<V: Send + Sync + 'static> Live<V> {
             hook_panics: counters.hook_panics.total(),
             queue_full: counters.queue_full.total(),
         }
+    }
+}
+
+impl From<Overloaded> for PublishError {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     attendance::Attendance,
     builder::Settings,
     close::CloseReason,
+    fanout::{Audience, Fanout, Urgency},
     frame::Frame,
     heartbeat::{Rhythm, Verdict},
     hooks::Hooks,
@@ -21,7 +22,6 @@ use crate::{
     id::SessionId,
     linger::Lingerer,
     live::PublishError,
-    outbox::Delivery,
     session::{Session, SessionInfo},
     stats::Counters,
     sweep::Sweeper,
@@ -31,6 +31,7 @@ use crate::{
 
 /// What all handles and sessions of a node share: the hooks, the hub, and the directory of sessions.
 pub(crate) struct Node<V> {
+    pub(crate) fanout: Arc<Fanout>,
     pub(crate) hub: Hub,
     /// The sessions of each user.
     pub(crate) users: Hub<UserId>,
@@ -56,9 +57,11 @@ pub(crate) struct Node<V> {
 
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
+        let fanout = Arc::new(Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog));
         Self {
-            hub: Hub::default(),
-            users: Hub::default(),
+            hub: Hub::new(Arc::clone(&fanout)),
+            users: Hub::new(Arc::clone(&fanout)),
+            fanout,
             attendance: Attendance::default(),
             lingerer: Lingerer::default(),
             hooks,
@@ -172,24 +175,29 @@ impl<V> Node<V> {
         from: Option<&Session<V>>,
     ) -> Result<usize, PublishError> {
         self.check_size(frame)?;
-        Ok(self.hub.publish(topic, frame, from.map(|session| &session.shared.outbox)))
+        let except = from.map(|session| &session.shared.outbox);
+        Ok(self.hub.publish(topic, frame, except, Urgency::Refusable)?)
     }
 
     pub(crate) fn send_to(&self, user: &UserId, frame: &Frame) -> Result<usize, PublishError> {
         self.check_size(frame)?;
-        Ok(self.users.publish(user, frame, None))
+        Ok(self.users.publish(user, frame, None, Urgency::Refusable)?)
     }
 
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
         self.check_size(frame)?;
-        // Before the lock, so that it lives longer: the last handle of a session drops the user's value.
-        let mut sessions = self.sessions();
-        sessions.retain(|session| session.shared.task.get().is_some());
-        let _one_at_a_time = self.broadcast.lock();
-        Ok(sessions
-            .iter()
-            .filter(|session| session.shared.outbox.push(frame.clone(), Delivery::Publish).is_ok())
-            .count())
+        let mut audience = Audience::default();
+        for session in self.sessions() {
+            if session.shared.task.get().is_some() && !session.is_closed() {
+                audience.insert(&session.shared.outbox);
+            }
+        }
+        let receivers = {
+            let _one_at_a_time = self.broadcast.lock();
+            self.fanout.publish(&audience, frame, None, Urgency::Refusable)
+        };
+        self.fanout.ring();
+        Ok(receivers?)
     }
 
     fn check_size(&self, frame: &Frame) -> Result<(), PublishError> {

@@ -1,13 +1,20 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    mem,
     sync::Arc,
     task::{Context, Waker},
 };
 
 use tokio::net::TcpStream;
 
-use crate::{close::CloseReason, frame::Frame, id::SessionId, sync::Mutex};
+use crate::{
+    close::CloseReason,
+    fanout::{Lane, Run},
+    frame::Frame,
+    id::SessionId,
+    sync::Mutex,
+};
 
 /// Frames given to the kernel in one call.
 const BATCH: usize = 64;
@@ -24,6 +31,8 @@ const BURST: usize = 16;
 pub(crate) struct Outbox {
     id: SessionId,
     bounds: Bounds,
+    /// What comes by its fan-out task comes in this; while that has not all been delivered, the rest goes behind it.
+    lane: Arc<Lane>,
     state: Mutex<State>,
 }
 
@@ -36,7 +45,7 @@ pub(crate) struct Bounds {
 
 /// How a frame comes to a session, which decides when it is charged.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
+enum Delivery {
     /// To this session: charged at the call.
     Send,
     /// To a topic: charged when the queue could be written and was not taken.
@@ -75,6 +84,8 @@ struct State {
     queue: VecDeque<Frame>,
     /// Of the data frames in the queue, in full.
     bytes: usize,
+    /// Frames on their way through the lane that have a place in the queue.
+    reserved: Bounds,
     /// Of the first frame, what the kernel has already.
     written: usize,
     /// Control frames in the queue; all but a begun one stand before the data frames.
@@ -83,6 +94,8 @@ struct State {
     /// Where anyone may write; other streams are written by their task alone.
     stream: Option<Arc<TcpStream>>,
     latch: Option<Box<CloseReason>>,
+    /// The close frame is queued, if there is one: nothing goes behind it.
+    sealed: bool,
     haste: Haste,
     /// The session's task, while it sleeps.
     sleeper: Option<Waker>,
@@ -101,36 +114,104 @@ enum Gate {
 }
 
 impl Outbox {
-    pub(crate) fn new(id: SessionId, bounds: Bounds) -> Self {
+    pub(crate) fn new(id: SessionId, bounds: Bounds, lane: Arc<Lane>) -> Self {
         let state = State {
             queue: VecDeque::new(),
             bytes: 0,
+            reserved: Bounds { messages: 0, bytes: 0 },
             written: 0,
             controls: 0,
             gate: Gate::Shut,
             stream: None,
             latch: None,
+            sealed: false,
             haste: Haste::Calm,
             sleeper: None,
         };
-        Self { id, bounds, state: Mutex::new(state) }
+        Self { id, bounds, lane, state: Mutex::new(state) }
     }
 
     pub(crate) fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// Queues a data frame behind all before it.
-    pub(crate) fn push(&self, frame: Frame, delivery: Delivery) -> Result<(), Refused> {
-        let (result, sleeper) = {
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Queues a frame that is for this session, behind all before it, and charges it at once.
+    pub(crate) fn send(self: &Arc<Self>, frame: Frame) -> Result<(), Refused> {
+        let (room, sleeper) = {
             let mut state = self.state.lock();
-            let result = state.push(frame, delivery, self.bounds);
-            // A blocked stream wakes the task by itself when it takes bytes again.
-            let has_work = state.gate == Gate::Clear || state.latch.is_some();
-            (result, has_work.then(|| state.sleeper.take()).flatten())
+            if state.latch.is_some() {
+                return Err(Refused::Closed);
+            }
+            let was_blocked = state.is_blocked();
+            let room = state.make_room(&frame, self.bounds, Delivery::Send);
+            if room.is_ok() && self.lane.is_clear() {
+                state.push(frame);
+            } else if room.is_ok() {
+                state.reserved.add(&frame);
+                self.lane.send(self, frame);
+            }
+            (room, state.sleeper_with_work(was_blocked))
         };
         wake(sleeper);
-        result
+        self.lane.ring();
+        room
+    }
+
+    /// Takes what was published: straight to the stream where anyone may write and nothing waits.
+    pub(crate) fn deliver(&self, run: &Run) {
+        let sleeper = {
+            let mut state = self.state.lock();
+            if state.sealed {
+                return;
+            }
+            let was_blocked = state.is_blocked();
+            let mut taken = state.write_past_queue(run.wire());
+            for frame in run.frames() {
+                if taken >= frame.len() {
+                    taken -= frame.len();
+                    continue;
+                }
+                // A frame that the stream has begun with has to be ended.
+                if taken == 0 && state.make_room(frame, self.bounds, Delivery::Publish).is_err() {
+                    break;
+                }
+                state.push(frame.clone());
+                state.written += mem::take(&mut taken);
+            }
+            state.write_through();
+            state.sleeper_with_work(was_blocked)
+        };
+        wake(sleeper);
+    }
+
+    /// Takes what was sent, to the place that was kept for it.
+    pub(crate) fn settle(&self, frame: Frame) {
+        let sleeper = {
+            let mut state = self.state.lock();
+            state.reserved.subtract(&frame);
+            if state.sealed {
+                return;
+            }
+            let was_blocked = state.is_blocked();
+            state.push(frame);
+            state.write_through();
+            state.sleeper_with_work(was_blocked)
+        };
+        wake(sleeper);
+    }
+
+    /// Queues the close frame, now that all before it has come by the lane.
+    pub(crate) fn seal(&self) {
+        let sleeper = {
+            let mut state = self.state.lock();
+            state.seal();
+            state.sleeper.take()
+        };
+        wake(sleeper);
     }
 
     /// Queues a ping or pong before the data that waits.
@@ -155,13 +236,23 @@ impl Outbox {
     }
 
     /// Sets the latch and queues the close frame behind what waits. The first reason wins; answers whether it was this.
-    pub(crate) fn close(&self, reason: CloseReason) -> bool {
-        let (first, sleeper) = {
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) -> bool {
+        let sleeper = {
             let mut state = self.state.lock();
-            (state.close(reason), state.sleeper.take())
+            if state.latch.is_some() {
+                return false;
+            }
+            state.latch = Some(Box::new(reason));
+            if self.lane.is_clear() {
+                state.seal();
+            } else {
+                self.lane.seal(self);
+            }
+            state.sleeper.take()
         };
         wake(sleeper);
-        first
+        self.lane.ring();
+        true
     }
 
     /// Makes the end of a session that closes come sooner.
@@ -209,36 +300,40 @@ impl Outbox {
         let mut write = write;
         let mut state = self.state.lock();
         state.write(|slices| write(cx, slices));
-        if state.is_stuck() && state.is_over(self.bounds) {
-            state.close(CloseReason::QueueFull);
-        }
         if !state.sleeper.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.sleeper = Some(cx.waker().clone());
         }
-        Flushed { empty: state.queue.is_empty(), closed: state.latch.is_some(), haste: state.haste }
+        let closed = state.latch.is_some();
+        Flushed { empty: state.queue.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
     /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed.
-    pub(crate) fn tick(&self, patience: u32) {
-        let sleeper = {
+    pub(crate) fn tick(self: &Arc<Self>, patience: u32) {
+        let reason = {
             let mut state = self.state.lock();
             let Gate::Blocked { ticks } = &mut state.gate else { return };
             *ticks += 1;
-            let reason = match *ticks >= patience {
+            match *ticks >= patience {
                 true => CloseReason::WriteTimeout,
                 false if state.is_over(self.bounds) => CloseReason::QueueFull,
                 false => return,
-            };
-            if !state.close(reason) {
-                return;
             }
-            state.sleeper.take()
         };
-        wake(sleeper);
+        self.close(reason);
     }
 }
 
 impl Bounds {
+    fn add(&mut self, frame: &Frame) {
+        self.messages += 1;
+        self.bytes += frame.len();
+    }
+
+    fn subtract(&mut self, frame: &Frame) {
+        self.messages -= 1;
+        self.bytes -= frame.len();
+    }
+
     fn times(self, factor: usize) -> Self {
         Self { messages: self.messages.saturating_mul(factor), bytes: self.bytes.saturating_mul(factor) }
     }
@@ -246,7 +341,7 @@ impl Bounds {
 
 impl State {
     fn messages(&self) -> usize {
-        self.queue.len() - self.controls
+        self.queue.len() - self.controls + self.reserved.messages
     }
 
     fn has_room(&self, frame: &Frame, bounds: Bounds) -> bool {
@@ -260,7 +355,7 @@ impl State {
     /// The bytes that count: an empty queue takes any one frame, and one past the bound must not doom the next.
     fn charged(&self, bounds: Bounds) -> usize {
         let first = self.queue.iter().find(|frame| !frame.is_control()).map_or(0, Frame::len);
-        if first > bounds.bytes { self.bytes - first } else { self.bytes }
+        self.bytes + self.reserved.bytes - if first > bounds.bytes { first } else { 0 }
     }
 
     /// Whether the stream's refusal to take more is the client's. A kernel buffer that is full is; a channel between
@@ -273,45 +368,75 @@ impl State {
         }
     }
 
-    fn push(&mut self, frame: Frame, delivery: Delivery, bounds: Bounds) -> Result<(), Refused> {
-        if self.latch.is_none() && !self.has_room(&frame, bounds) {
+    /// Sees whether a frame has room, after writing what waits if need be. Without room the session is closed: what
+    /// came before the frame is all that it gets.
+    fn make_room(&mut self, frame: &Frame, bounds: Bounds, delivery: Delivery) -> Result<(), Refused> {
+        if !self.has_room(frame, bounds) {
             self.write_through();
         }
-        if self.latch.is_some() {
+        if self.sealed {
             return Err(Refused::Closed);
         }
         let is_backlog_of_ours = delivery == Delivery::Publish && !self.is_stuck();
-        if !self.has_room(&frame, if is_backlog_of_ours { bounds.times(BURST) } else { bounds }) {
-            self.close(CloseReason::QueueFull);
+        if !self.has_room(frame, if is_backlog_of_ours { bounds.times(BURST) } else { bounds }) {
+            self.latch.get_or_insert_with(|| Box::new(CloseReason::QueueFull));
+            self.seal();
             return Err(Refused::Full);
         }
-        self.bytes += frame.len();
-        self.queue.push_back(frame);
         Ok(())
     }
 
-    fn close(&mut self, reason: CloseReason) -> bool {
-        if self.latch.is_some() {
-            return false;
-        }
-        self.queue.extend(reason.frame());
-        self.latch = Some(Box::new(reason));
-        true
+    fn push(&mut self, frame: Frame) {
+        self.bytes += frame.len();
+        self.queue.push_back(frame);
     }
 
+    fn seal(&mut self) {
+        if !mem::replace(&mut self.sealed, true) {
+            self.queue.extend(self.latch.as_ref().and_then(|reason| reason.frame()));
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        matches!(self.gate, Gate::Blocked { .. })
+    }
+
+    /// The session's task, if it sleeps and has something to do. A stream that was blocked before wakes it by itself
+    /// when it takes bytes again.
+    fn sleeper_with_work(&mut self, was_blocked: bool) -> Option<Waker> {
+        let has_bytes = !was_blocked && self.gate != Gate::Shut && !self.queue.is_empty();
+        if has_bytes || self.latch.is_some() { self.sleeper.take() } else { None }
+    }
+
+    /// Drops what waits, and whatever comes.
     fn discard(&mut self) {
+        self.sealed = true;
         self.queue = VecDeque::new();
         (self.bytes, self.written, self.controls) = (0, 0, 0);
     }
 
-    /// Gives the kernel what it takes, where this is for anyone to do.
+    /// Writes what waits, where anyone may.
     fn write_through(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
         if let Some(stream) = self.stream.clone() {
             self.write(|slices| stream.try_write_vectored(slices));
         }
     }
 
-    /// Every byte to every stream goes through here.
+    /// Writes bytes that are in no queue, where anyone may and nothing waits; answers how many the stream took.
+    fn write_past_queue(&mut self, bytes: &[u8]) -> usize {
+        match &self.stream {
+            Some(stream) if self.gate == Gate::Clear && self.queue.is_empty() => {
+                let result = stream.try_write(bytes);
+                self.heed(result).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Writes what waits: all but what goes [past the queue](Self::write_past_queue) goes through here.
     fn write(&mut self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) {
         if self.gate == Gate::Shut {
             return;
@@ -325,24 +450,35 @@ impl State {
                 skip = 0;
                 filled += 1;
             }
-            match write(&slices[..filled]) {
-                Ok(0) => return self.fail(io::ErrorKind::WriteZero),
-                Ok(count) => self.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.gate == Gate::Clear {
-                        self.gate = Gate::Blocked { ticks: 0 };
-                    }
-                    return;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.fail(error.kind()),
+            let result = write(&slices[..filled]);
+            match self.heed(result) {
+                Some(count) => self.advance(count),
+                None => return,
             }
         }
         self.queue = VecDeque::new();
     }
 
+    /// Takes note of what the stream made of a write; answers how much it took, unless it takes no more.
+    fn heed(&mut self, result: io::Result<usize>) -> Option<usize> {
+        match result {
+            Ok(0) => self.fail(io::ErrorKind::WriteZero),
+            Ok(count) => {
+                self.gate = Gate::Clear;
+                return Some(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Some(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.gate == Gate::Clear {
+                    self.gate = Gate::Blocked { ticks: 0 };
+                }
+            }
+            Err(error) => self.fail(error.kind()),
+        }
+        None
+    }
+
     fn advance(&mut self, count: usize) {
-        self.gate = Gate::Clear;
         self.written += count;
         while let Some(frame) = self.queue.front() {
             let length = frame.len();
@@ -361,7 +497,7 @@ impl State {
     }
 
     fn fail(&mut self, kind: io::ErrorKind) {
-        self.close(CloseReason::Io(kind));
+        self.latch.get_or_insert_with(|| Box::new(CloseReason::Io(kind)));
         self.discard();
     }
 }
@@ -375,13 +511,20 @@ fn wake(sleeper: Option<Waker>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        backlog::Load,
+        fanout::{Fanout, RunLimit},
+    };
 
     #[test]
     fn outbox_that_is_written_empty_holds_no_memory() {
-        let outbox = Outbox::new(SessionId::random(), Bounds { messages: 100, bytes: 10_000 });
+        let id = SessionId::random();
+        let bounds = Bounds { messages: 100, bytes: 10_000 };
+        let fanout = Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, Load { deliveries: 1, bytes: 1 });
+        let outbox = Arc::new(Outbox::new(id, bounds, Arc::clone(fanout.lane(&id))));
         outbox.open(None);
         for _ in 0..100 {
-            outbox.push(Frame::text("x"), Delivery::Send).unwrap();
+            outbox.send(Frame::text("x")).unwrap();
         }
         outbox.push_control(Frame::ping(b""));
         let all = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());

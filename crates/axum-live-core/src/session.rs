@@ -20,7 +20,7 @@ use crate::{
     live::Live,
     message::EncodeError,
     node::Node,
-    outbox::{Delivery, Outbox, Refused},
+    outbox::{Outbox, Refused},
     subscriptions::{SubscribeError, Subscriptions},
     topic::{Topic, TopicError},
     user::UserId,
@@ -205,7 +205,7 @@ impl<V> Session<V> {
         if frame.payload().len() > self.shared.node.settings.send_limit {
             return Err(SendError::TooLarge);
         }
-        self.shared.outbox.push(frame, Delivery::Send).map_err(|refused| match refused {
+        self.shared.outbox.send(frame).map_err(|refused| match refused {
             Refused::Closed => SendError::Closed,
             Refused::Full => SendError::QueueFull,
         })
@@ -254,7 +254,7 @@ impl<V> Session<V> {
             value,
             user,
             info,
-            outbox: Arc::new(Outbox::new(id, node.settings.bounds)),
+            outbox: Arc::new(Outbox::new(id, node.settings.bounds, Arc::clone(node.fanout.lane(&id)))),
             subscriptions: Subscriptions::new(limit),
             tracks: Tracks::new(limit),
             pulse: Pulse::default(),

@@ -2,8 +2,12 @@
 
 #[cfg(axum_live_loom)]
 pub(crate) use self::model::{Mutex, Sighting};
+#[cfg(axum_live_loom)]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[cfg(not(axum_live_loom))]
 pub(crate) use parking_lot::Mutex;
+#[cfg(not(axum_live_loom))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Tells the model checker of an access to something shared that it cannot see. Nothing otherwise.
 #[cfg(not(axum_live_loom))]

@@ -1,0 +1,377 @@
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, Weak},
+};
+
+use tokio::{sync::Notify, task};
+
+use crate::{
+    backlog::{Backlog, Load, Overloaded},
+    frame::Frame,
+    id::SessionId,
+    outbox::Outbox,
+    roster::{Receivers, Roster},
+    sync::{AtomicBool, AtomicUsize, Mutex, Ordering::SeqCst},
+    table::Vacate,
+};
+
+/// Deliveries of one task before other tasks have their turn.
+const QUOTA: usize = 128;
+
+/// Carries what is published to the sessions it is for: a few tasks, each with sessions of its own, which hand the
+/// kernel what has piled up, so that to publish is no more than to hand over.
+pub(crate) struct Fanout {
+    lanes: Box<[Arc<Lane>]>,
+    backlog: Arc<Backlog>,
+}
+
+/// What one fan-out task carries, in its order.
+///
+/// A session belongs to one lane. What concerns the order of its frames goes through the lane while anything in it is
+/// not delivered, and straight to the outbox otherwise: so calls that happen one after the other reach a session in
+/// that order, whatever they are.
+pub(crate) struct Lane {
+    index: usize,
+    /// What is to come. A leaf among the locks: nothing else is locked under it.
+    jobs: Mutex<VecDeque<Job>>,
+    /// Jobs that are not done, those in the cart included.
+    pending: AtomicUsize,
+    /// Whoever carries holds it, so that there is one order.
+    cart: Mutex<Cart>,
+    /// Whether a task carries when the bell rings. Without one, whoever hands over does.
+    manned: AtomicBool,
+    bell: Arc<Notify>,
+    backlog: Arc<Backlog>,
+    run_limit: RunLimit,
+}
+
+/// The most that is handed to a session at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunLimit {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Who a publication is for: the rosters of a topic, one a lane.
+#[derive(Default)]
+pub(crate) struct Audience {
+    rosters: Vec<Roster>,
+}
+
+/// Whether a publication may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Refusable,
+    /// A gap would be worse than the load.
+    Certain,
+}
+
+/// Publications to the same receivers, one right after the other: each receiver gets them in one write.
+#[derive(Default)]
+pub(crate) struct Run {
+    frames: Vec<Frame>,
+    /// The frames end to end, where there are several.
+    joined: Vec<u8>,
+}
+
+enum Job {
+    Publish(Publication),
+    /// To one session, in whose outbox there is a place for it.
+    Send {
+        outbox: Arc<Outbox>,
+        frame: Frame,
+    },
+    /// The last of a session.
+    Seal {
+        outbox: Arc<Outbox>,
+    },
+}
+
+struct Publication {
+    frame: Frame,
+    receivers: Receivers,
+    except: Option<Arc<Outbox>>,
+    load: Load,
+}
+
+/// What is at work.
+#[derive(Default)]
+struct Cart {
+    jobs: VecDeque<Job>,
+    /// The run under way, and the receiver that is next.
+    round: Option<Round>,
+    run: Run,
+}
+
+struct Round {
+    receivers: Receivers,
+    except: Option<Arc<Outbox>>,
+    next: usize,
+    load: Load,
+}
+
+/// Unmans the lane when its task ends, be it with the runtime, and does what is left to do.
+struct Shift {
+    lane: Weak<Lane>,
+}
+
+impl Fanout {
+    pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load) -> Self {
+        let backlog = Arc::new(Backlog::new(limit));
+        let lanes =
+            (0..tasks.max(1)).map(|index| Arc::new(Lane::new(index, Arc::clone(&backlog), run_limit))).collect();
+        Self { lanes, backlog }
+    }
+
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// Starts the tasks that do not run.
+    pub(crate) fn start(&self) {
+        for lane in &self.lanes {
+            lane.man();
+        }
+    }
+
+    /// The lane of a session.
+    pub(crate) fn lane(&self, id: &SessionId) -> &Arc<Lane> {
+        let sum = id.as_str().bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        &self.lanes[sum % self.lanes.len()]
+    }
+
+    /// Hands a frame over to an audience, and answers how many receivers there are. [`ring`](Self::ring) has to follow.
+    pub(crate) fn publish(
+        &self,
+        audience: &Audience,
+        frame: &Frame,
+        except: Option<&Arc<Outbox>>,
+        urgency: Urgency,
+    ) -> Result<usize, Overloaded> {
+        let except = except.filter(|except| audience.contains(except));
+        let members = audience.len();
+        let mut bytes = frame.len();
+        let load = Load { deliveries: members, bytes };
+        match urgency {
+            _ if members == 0 => return Ok(0),
+            Urgency::Refusable => self.backlog.admit(load)?,
+            Urgency::Certain => self.backlog.force(load),
+        }
+        for (lane, roster) in self.lanes.iter().zip(&audience.rosters).filter(|(_, roster)| roster.len() > 0) {
+            lane.hand_over(Job::Publish(Publication {
+                frame: frame.clone(),
+                receivers: roster.receivers().clone(),
+                except: except.cloned(),
+                load: Load { deliveries: roster.len(), bytes: mem::take(&mut bytes) },
+            }));
+        }
+        Ok(members - usize::from(except.is_some()))
+    }
+
+    /// Sees to it that what was handed over is carried. No outbox may be locked.
+    pub(crate) fn ring(&self) {
+        self.lanes.iter().for_each(|lane| lane.ring());
+    }
+}
+
+impl Lane {
+    fn new(index: usize, backlog: Arc<Backlog>, run_limit: RunLimit) -> Self {
+        Self {
+            index,
+            jobs: Mutex::default(),
+            pending: AtomicUsize::new(0),
+            cart: Mutex::default(),
+            manned: AtomicBool::new(false),
+            bell: Arc::default(),
+            backlog,
+            run_limit,
+        }
+    }
+
+    /// Whether all that was handed over is delivered.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.pending.load(SeqCst) == 0
+    }
+
+    /// Hands a frame over to a session that has a place for it.
+    pub(crate) fn send(&self, outbox: &Arc<Outbox>, frame: Frame) {
+        self.hand_over(Job::Send { outbox: Arc::clone(outbox), frame });
+    }
+
+    /// Hands over the end of a session.
+    pub(crate) fn seal(&self, outbox: &Arc<Outbox>) {
+        self.hand_over(Job::Seal { outbox: Arc::clone(outbox) });
+    }
+
+    /// Sees to it that what was handed over is carried. No outbox may be locked.
+    pub(crate) fn ring(&self) {
+        if self.is_clear() {
+            return;
+        }
+        if self.manned.load(SeqCst) {
+            self.bell.notify_one();
+        } else {
+            self.carry(usize::MAX);
+        }
+    }
+
+    fn hand_over(&self, job: Job) {
+        let mut jobs = self.jobs.lock();
+        self.pending.fetch_add(1, SeqCst);
+        jobs.push_back(job);
+    }
+
+    fn man(self: &Arc<Self>) {
+        if self.manned.swap(true, SeqCst) {
+            return;
+        }
+        let shift = Shift { lane: Arc::downgrade(self) };
+        let bell = Arc::clone(&self.bell);
+        tokio::spawn(async move {
+            while let Some(lane) = shift.lane.upgrade() {
+                while lane.carry(QUOTA) {
+                    task::yield_now().await;
+                }
+                drop(lane);
+                bell.notified().await;
+            }
+        });
+    }
+
+    /// Carries what there is; answers whether there is more, when so many deliveries were made.
+    fn carry(&self, quota: usize) -> bool {
+        let cart = &mut *self.cart.lock();
+        let mut left = quota;
+        while left > 0 {
+            left -= 1;
+            if let Some(round) = &mut cart.round {
+                match round.receivers.get(round.next) {
+                    Some(outbox) => {
+                        round.next += 1;
+                        if !round.except.as_ref().is_some_and(|except| Arc::ptr_eq(except, outbox)) {
+                            outbox.deliver(&cart.run);
+                        }
+                    }
+                    None => {
+                        self.backlog.release(round.load);
+                        self.pending.fetch_sub(cart.run.frames.len(), SeqCst);
+                        cart.round = None;
+                        cart.run.frames.clear();
+                    }
+                }
+                continue;
+            }
+            if cart.jobs.is_empty() {
+                mem::swap(&mut cart.jobs, &mut *self.jobs.lock());
+            }
+            match cart.jobs.pop_front() {
+                None => return false,
+                Some(Job::Publish(publication)) => {
+                    cart.begin(publication, self.run_limit);
+                    continue;
+                }
+                Some(Job::Send { outbox, frame }) => outbox.settle(frame),
+                Some(Job::Seal { outbox }) => outbox.seal(),
+            }
+            self.pending.fetch_sub(1, SeqCst);
+        }
+        true
+    }
+}
+
+impl Audience {
+    pub(crate) fn insert(&mut self, outbox: &Arc<Outbox>) {
+        let lane = outbox.lane().index;
+        if self.rosters.len() <= lane {
+            self.rosters.resize_with(lane + 1, Roster::default);
+        }
+        self.rosters[lane].insert(outbox);
+    }
+
+    pub(crate) fn remove(&mut self, outbox: &Arc<Outbox>) {
+        if let Some(roster) = self.rosters.get_mut(outbox.lane().index) {
+            roster.remove(outbox);
+        }
+    }
+
+    pub(crate) fn contains(&self, outbox: &Arc<Outbox>) -> bool {
+        self.rosters.get(outbox.lane().index).is_some_and(|roster| roster.contains(outbox))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rosters.iter().map(Roster::len).sum()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.rosters.iter().flat_map(|roster| roster.receivers().iter())
+    }
+}
+
+impl Vacate for Audience {
+    fn is_vacant(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Run {
+    /// Its frames, in their order.
+    pub(crate) fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// What goes over the wire.
+    pub(crate) fn wire(&self) -> &[u8] {
+        match &*self.frames {
+            [only] => only.wire(),
+            _ => &self.joined,
+        }
+    }
+}
+
+impl Cart {
+    /// Begins a round with a publication and those right behind it that go to the same receivers.
+    fn begin(&mut self, first: Publication, limit: RunLimit) {
+        let Publication { frame, receivers, except, mut load } = first;
+        let same_exception = |other: &Option<Arc<Outbox>>| match (&except, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        let mut bytes = frame.len();
+        self.run.frames.push(frame);
+        while self.run.frames.len() < limit.messages
+            && let Some(Job::Publish(next)) = self.jobs.front()
+            && bytes + next.frame.len() <= limit.bytes
+            && next.receivers.is(&receivers)
+            && same_exception(&next.except)
+            && let Some(Job::Publish(next)) = self.jobs.pop_front()
+        {
+            bytes += next.frame.len();
+            load.deliveries += next.load.deliveries;
+            load.bytes += next.load.bytes;
+            self.run.frames.push(next.frame);
+        }
+        self.run.joined.clear();
+        if self.run.frames.len() > 1 {
+            self.run.frames.iter().for_each(|frame| self.run.joined.extend_from_slice(frame.wire()));
+        }
+        self.round = Some(Round { receivers, except, next: 0, load });
+    }
+}
+
+/// The task looks whether the lane is still there.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.bell.notify_one();
+    }
+}
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.upgrade() {
+            lane.manned.store(false, SeqCst);
+            lane.carry(usize::MAX);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::{collections::HashMap, sync::Arc};
+
+use crate::outbox::Outbox;
+
+/// Members in one piece of a list: the most that a change copies of one that is handed out.
+const CHUNK: usize = 128;
+
+/// A roster this small is searched from end to end.
+const SMALL: usize = 16;
+
+/// A set of outboxes that is handed out without being copied.
+///
+/// What was handed out stays as it was: a change copies the piece that it is in, and the list of the pieces.
+#[derive(Default)]
+pub(crate) struct Roster {
+    receivers: Receivers,
+    /// Where each member stands, by its address; empty while the roster is small.
+    places: HashMap<usize, usize>,
+}
+
+/// A roster as it was at one moment.
+#[derive(Clone, Default)]
+pub(crate) struct Receivers {
+    chunks: Arc<Vec<Arc<Vec<Arc<Outbox>>>>>,
+}
+
+impl Roster {
+    pub(crate) fn len(&self) -> usize {
+        self.receivers.len()
+    }
+
+    pub(crate) fn contains(&self, outbox: &Arc<Outbox>) -> bool {
+        self.place(outbox).is_some()
+    }
+
+    pub(crate) fn receivers(&self) -> &Receivers {
+        &self.receivers
+    }
+
+    /// Adds a member; one that is there already stays there once.
+    pub(crate) fn insert(&mut self, outbox: &Arc<Outbox>) {
+        if self.contains(outbox) {
+            return;
+        }
+        let at = self.len();
+        let chunks = Arc::make_mut(&mut self.receivers.chunks);
+        match chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(Arc::clone(outbox)),
+            _ => chunks.push(Arc::new(vec![Arc::clone(outbox)])),
+        }
+        if at >= SMALL {
+            if self.places.is_empty() {
+                self.places = self.receivers.iter().map(address).zip(0..).collect();
+            }
+            self.places.insert(address(outbox), at);
+        }
+    }
+
+    /// Removes a member, whose place the last one takes.
+    pub(crate) fn remove(&mut self, outbox: &Arc<Outbox>) {
+        let Some(at) = self.place(outbox) else { return };
+        let chunks = Arc::make_mut(&mut self.receivers.chunks);
+        let last_chunk = chunks.last_mut().expect("it has a member");
+        let last = Arc::make_mut(last_chunk).pop().expect("no chunk is empty");
+        if last_chunk.is_empty() {
+            chunks.pop();
+            chunks.shrink_to(chunks.len() * 2);
+        }
+        self.places.remove(&address(outbox));
+        if !Arc::ptr_eq(&last, outbox) {
+            if let Some(place) = self.places.get_mut(&address(&last)) {
+                *place = at;
+            }
+            Arc::make_mut(&mut chunks[at / CHUNK])[at % CHUNK] = last;
+        }
+        if self.len() <= SMALL {
+            self.places = HashMap::new();
+        }
+    }
+
+    fn place(&self, outbox: &Arc<Outbox>) -> Option<usize> {
+        match self.places.is_empty() {
+            true => self.receivers.iter().position(|member| Arc::ptr_eq(member, outbox)),
+            false => self.places.get(&address(outbox)).copied(),
+        }
+    }
+}
+
+impl Receivers {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Arc<Outbox>> {
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.chunks, &other.chunks)
+    }
+
+    fn len(&self) -> usize {
+        self.chunks.split_last().map_or(0, |(last, full)| full.len() * CHUNK + last.len())
+    }
+}
+
+fn address(outbox: &Arc<Outbox>) -> usize {
+    Arc::as_ptr(outbox).addr()
+}
