@@ -241,7 +241,7 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// Closes the session of this id, as [`Session::close_with`] does; answers whether there was one to close.
     pub fn disconnect(&self, id: &SessionId, code: CloseCode, text: impl Into<String>) -> bool {
         let reason = CloseReason::Application { code, text: text.into().into() };
-        self.session(id).is_some_and(|session| session.shared.outbox.close(reason))
+        self.session(id).is_some_and(|session| session.end(reason))
     }
 
     /// The figures of this moment.

@@ -187,7 +187,9 @@ impl<V> Node<V> {
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
         self.check_size(frame)?;
         let mut audience = Audience::default();
-        for session in self.sessions() {
+        // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
+        for entry in &self.sessions {
+            let session = entry.value();
             if session.shared.task.get().is_some() && !session.is_closed() {
                 audience.insert(&session.shared.outbox);
             }

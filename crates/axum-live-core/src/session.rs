@@ -2,7 +2,10 @@ use std::{
     fmt,
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 use axum_core::response::{IntoResponse, Response};
@@ -61,6 +64,8 @@ pub(crate) struct Shared<V> {
     /// The session's task, from open on.
     pub(crate) task: OnceLock<task::Id>,
     extensions: SessionExtensions,
+    /// It is out of everything.
+    left: AtomicBool,
     /// Made by the first who waits for the end.
     end: OnceLock<Box<Notify>>,
 }
@@ -150,7 +155,7 @@ impl<V> Session<V> {
     /// Closes as [`close`](Self::close) does, with a code and words for the client. Of the words up to 123 bytes go
     /// over the wire.
     pub fn close_with(&self, code: CloseCode, text: impl Into<String>) {
-        self.shared.outbox.close(CloseReason::Application { code, text: text.into().into() });
+        self.end(CloseReason::Application { code, text: text.into().into() });
     }
 
     /// The topics the session is subscribed to; after the end, those it was subscribed to at that moment.
@@ -238,9 +243,16 @@ impl<V> Session<V> {
     pub async fn closed(&self) {
         let mut told = pin!(self.shared.end.get_or_init(Box::default).notified());
         told.as_mut().enable();
-        if !self.shared.subscriptions.have_left() {
+        if !self.shared.left.load(SeqCst) {
             told.await;
         }
+    }
+
+    /// Ends the session, unless something has before. It leaves its topics first: what counts it as a receiver is on its
+    /// way by then, and goes out before the close frame.
+    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+        self.shared.subscriptions.leave(&self.shared.node.hub, &self.shared.outbox);
+        self.shared.outbox.close(reason)
     }
 
     /// The node that the session lives on.
@@ -261,6 +273,7 @@ impl<V> Session<V> {
             node,
             task: OnceLock::new(),
             extensions: SessionExtensions::default(),
+            left: AtomicBool::new(false),
             end: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -268,21 +281,24 @@ impl<V> Session<V> {
 }
 
 impl<V: Send + Sync + 'static> Session<V> {
-    /// The end has begun: out of all topics, and whoever waits for it is told. Answers whether this was the first
-    /// time.
+    /// The end has begun: out of everything, and whoever waits for it is told. Answers whether this was the first time.
     pub(crate) fn leave(&self) -> bool {
         let Shared { node, outbox, .. } = &*self.shared;
-        let first = self.shared.subscriptions.leave(&node.hub, outbox);
-        if first && let Some(user) = self.user() {
+        self.shared.subscriptions.leave(&node.hub, outbox);
+        if self.shared.left.load(SeqCst) {
+            return false;
+        }
+        if let Some(user) = self.user() {
             node.users.unsubscribe(user, outbox);
             for topic in self.shared.tracks.leave() {
                 node.lingerer.linger(node, topic, Attendee { user: user.clone(), session: *self.id() });
             }
         }
+        self.shared.left.store(true, SeqCst);
         if let Some(end) = self.shared.end.get() {
             end.notify_waiters();
         }
-        first
+        true
     }
 }
 

@@ -21,7 +21,7 @@ impl<V: Send + Sync + 'static> Live<V> {
         node.stop();
         let sessions = node.sessions();
         for session in &sessions {
-            session.shared.outbox.close(CloseReason::Shutdown);
+            session.end(CloseReason::Shutdown);
         }
         let is_ours = |id: &task::Id| sessions.iter().any(|session| session.shared.task.get() == Some(id));
         let hook = task::try_id().filter(is_ours);

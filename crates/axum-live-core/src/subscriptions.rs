@@ -73,24 +73,19 @@ impl Subscriptions {
         was_held
     }
 
-    /// Leaves every topic, for good; answers whether this was the first time.
-    pub(crate) fn leave(&self, hub: &Hub, outbox: &Arc<Outbox>) -> bool {
+    /// Leaves every topic, for good.
+    pub(crate) fn leave(&self, hub: &Hub, outbox: &Arc<Outbox>) {
         let mut topics = self.topics.lock();
-        let Topics::Held(held) = &mut *topics else { return false };
+        let Topics::Held(held) = &mut *topics else { return };
         let left: Box<[Topic]> = mem::take(held).into_iter().collect();
         for topic in &left {
             hub.unsubscribe(topic, outbox);
         }
         *topics = Topics::Left(left);
-        true
     }
 
     pub(crate) fn contain(&self, topic: &Topic) -> bool {
         matches!(&*self.topics.lock(), Topics::Held(held) if held.contains(topic))
-    }
-
-    pub(crate) fn have_left(&self) -> bool {
-        matches!(&*self.topics.lock(), Topics::Left(_))
     }
 
     /// The topics held now, or at the moment of leaving.

@@ -62,12 +62,16 @@ async fn pending_session_is_subscribed_and_sent_to_at_once_and_its_frames_come_f
     }
 }
 
-/// Asserts that of what comes to a session before its upgrade, one by one, the queue takes 256 and closes at the next.
-async fn assert_bounded_while_pending(come: fn(&Session<()>, u32) -> bool) {
+/// Asserts that a session gets the 256 messages that its queue took before its upgrade, and then 4008.
+async fn assert_gets_a_full_queue<F, Fut>(fill: F)
+where
+    F: FnOnce(Session<()>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     let (live, witness) = witnessed();
     let handler = async move |session: Session<()>| {
         session.subscribe("n").unwrap();
-        assert_eq!((0..300).find(|number| !come(&session, *number)), Some(256));
+        fill(session.clone()).await;
         assert!(matches!(session.send("n", &257), Err(SendError::Closed)));
     };
     let addr = serve(Router::new().route("/ws", LiveLayer::anonymous(&live).handler(handler))).await;
@@ -84,17 +88,24 @@ async fn assert_bounded_while_pending(come: fn(&Session<()>, u32) -> bool) {
 
 #[tokio::test]
 async fn what_waits_for_the_upgrade_is_bounded_by_the_queue_and_arrives_before_the_4008() {
-    assert_bounded_while_pending(|session, number| match session.send("n", &number) {
-        Ok(()) => true,
-        Err(SendError::QueueFull) => false,
-        Err(error) => panic!("{error}"),
+    assert_gets_a_full_queue(async |session: Session<()>| {
+        for number in 0..256 {
+            session.send("n", &number).unwrap();
+        }
+        assert!(matches!(session.send("n", &256), Err(SendError::QueueFull)));
     })
     .await;
 }
 
 #[tokio::test]
 async fn what_is_published_before_the_upgrade_is_bounded_no_less() {
-    assert_bounded_while_pending(|session, number| session.live().publish("n", &number).unwrap() == 1).await;
+    assert_gets_a_full_queue(async |session: Session<()>| {
+        for number in 0..257 {
+            assert_eq!(session.live().publish("n", &number).unwrap(), 1);
+        }
+        settles("the queue's overflow", || session.is_closed()).await;
+    })
+    .await;
 }
 
 #[tokio::test]
