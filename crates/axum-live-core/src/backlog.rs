@@ -7,7 +7,6 @@ pub(crate) struct Backlog {
     limit: Load,
     deliveries: AtomicUsize,
     bytes: AtomicUsize,
-    refused: AtomicUsize,
     relieved: Notify,
 }
 
@@ -24,13 +23,7 @@ pub(crate) struct Overloaded;
 
 impl Backlog {
     pub(crate) fn new(limit: Load) -> Self {
-        Self {
-            limit,
-            deliveries: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
-            relieved: Notify::new(),
-        }
+        Self { limit, deliveries: AtomicUsize::new(0), bytes: AtomicUsize::new(0), relieved: Notify::new() }
     }
 
     /// Takes a publication on, if there is room; an empty backlog takes any.
@@ -41,7 +34,6 @@ impl Backlog {
             || is_over(self.bytes.load(Relaxed), load.bytes, self.limit.bytes)
         {
             self.release(load);
-            self.refused.fetch_add(1, Relaxed);
             return Err(Overloaded);
         }
         Ok(())
@@ -64,7 +56,8 @@ impl Backlog {
         &self.relieved
     }
 
-    pub(crate) fn refused(&self) -> usize {
-        self.refused.load(Relaxed)
+    /// What it bears now.
+    pub(crate) fn load(&self) -> Load {
+        Load { deliveries: self.deliveries.load(Relaxed), bytes: self.bytes.load(Relaxed) }
     }
 }

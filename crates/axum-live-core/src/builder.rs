@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) fanout_tasks: usize,
     pub(crate) run_bytes: usize,
     pub(crate) backlog: Load,
+    pub(crate) memory_budget: usize,
     pub(crate) read_limit: usize,
     pub(crate) send_limit: usize,
     pub(crate) fragment_limit: u32,
@@ -186,6 +187,44 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// How many bytes may wait for all clients of the node together; 256 MiB by default. What waits for many counts once.
+    /// Past it new sessions are refused (503), and those end (1013) for whom something has waited longest, until there
+    /// is room.
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.settings.memory_budget = bytes;
+        self
+    }
+
+    /// How many tasks carry publications to the sessions; half as many as there are cores by default, and at least one.
+    /// One is the cheapest for each delivery, and as fast as one core writes to sockets: some 400,000 deliveries a
+    /// second where each is a write, ten times that where publications pile up and go out together.
+    pub fn fanout_tasks(mut self, tasks: usize) -> Self {
+        self.settings.fanout_tasks = tasks;
+        self
+    }
+
+    /// The most that goes to a client in one write of publications that have piled up, in bytes; 64 KiB by default. Each
+    /// fan-out task has a buffer of that size. Zero gives each publication a write of its own.
+    pub fn coalesce_bytes(mut self, bytes: usize) -> Self {
+        self.settings.run_bytes = bytes;
+        self
+    }
+
+    /// How many deliveries may be under way on the node, a publication counting once for each receiver; 1,048,576 by
+    /// default. Past it [`publish`](Live::publish) answers [`Overloaded`](crate::PublishError::Overloaded). A node that
+    /// has caught up takes any one publication.
+    pub fn backlog_deliveries(mut self, deliveries: usize) -> Self {
+        self.settings.backlog.deliveries = deliveries;
+        self
+    }
+
+    /// How many bytes the publications under way may have together, each counting once; 64 MiB by default. Past it
+    /// [`publish`](Live::publish) answers [`Overloaded`](crate::PublishError::Overloaded).
+    pub fn backlog_bytes(mut self, bytes: usize) -> Self {
+        self.settings.backlog.bytes = bytes;
+        self
+    }
+
     /// The largest message that a client may send, in bytes; 64 KiB by default. A larger one ends the session with
     /// 1009 before it is read.
     pub fn read_limit(mut self, bytes: usize) -> Self {
@@ -269,6 +308,7 @@ impl Default for Settings {
             fanout_tasks: thread::available_parallelism().map_or(1, |cores| cores.get() / 2),
             run_bytes: 64 << 10,
             backlog: Load { deliveries: 1 << 20, bytes: 64 << 20 },
+            memory_budget: 256 << 20,
             read_limit: 64 << 10,
             send_limit: 16 << 20,
             fragment_limit: 1024,

@@ -28,6 +28,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// 1011: a hook panicked.
     pub const INTERNAL: Self = Self(1011);
+    /// 1013: the server has to shed load; to come back later may help.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 4008: the client did not read fast enough and its queue filled up.
     pub const QUEUE_FULL: Self = Self(4008);
     /// 4009: the client read nothing at all for the write timeout.
@@ -104,6 +106,8 @@ pub enum CloseReason {
     HookPanicked,
     /// The client read slower than it was sent to, until its queue was full: 4008.
     QueueFull,
+    /// Too much waits for all clients together, and longest for this one: 1013.
+    Overloaded,
     /// The client read nothing for the write timeout: 4009.
     WriteTimeout,
     /// The client did not answer a ping: 4012.
@@ -128,6 +132,7 @@ impl CloseReason {
             Self::TooBig => CloseCode::TOO_BIG,
             Self::HookPanicked => CloseCode::INTERNAL,
             Self::QueueFull => CloseCode::QUEUE_FULL,
+            Self::Overloaded => CloseCode::TRY_AGAIN_LATER,
             Self::WriteTimeout => CloseCode::WRITE_TIMEOUT,
             Self::NoPong => CloseCode::NO_PONG,
             Self::BadMessages => CloseCode::BAD_MESSAGES,
@@ -179,6 +184,7 @@ impl fmt::Display for CloseReason {
             Self::TooBig => "the message is too big",
             Self::HookPanicked => "internal error",
             Self::QueueFull => "the client reads too slowly",
+            Self::Overloaded => "the server is short of memory",
             Self::WriteTimeout => "the client stopped reading",
             Self::NoPong => "no pong came back",
             Self::BadMessages => "too many messages that cannot be decoded",

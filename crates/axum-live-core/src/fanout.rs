@@ -8,6 +8,7 @@ use tokio::{sync::Notify, task};
 
 use crate::{
     backlog::{Backlog, Load, Overloaded},
+    budget::Budget,
     frame::Frame,
     id::SessionId,
     outbox::Outbox,
@@ -43,6 +44,7 @@ pub(crate) struct Lane {
     manned: AtomicBool,
     bell: Arc<Notify>,
     backlog: Arc<Backlog>,
+    budget: Arc<Budget>,
     run_limit: RunLimit,
 }
 
@@ -117,10 +119,10 @@ struct Shift {
 }
 
 impl Fanout {
-    pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load) -> Self {
+    pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
         let backlog = Arc::new(Backlog::new(limit));
-        let lanes =
-            (0..tasks.max(1)).map(|index| Arc::new(Lane::new(index, Arc::clone(&backlog), run_limit))).collect();
+        let lane = |index| Lane::new(index, Arc::clone(&backlog), Arc::clone(budget), run_limit);
+        let lanes = (0..tasks.max(1)).map(|index| Arc::new(lane(index))).collect();
         Self { lanes, backlog }
     }
 
@@ -176,7 +178,7 @@ impl Fanout {
 }
 
 impl Lane {
-    fn new(index: usize, backlog: Arc<Backlog>, run_limit: RunLimit) -> Self {
+    fn new(index: usize, backlog: Arc<Backlog>, budget: Arc<Budget>, run_limit: RunLimit) -> Self {
         Self {
             index,
             jobs: Mutex::default(),
@@ -185,8 +187,13 @@ impl Lane {
             manned: AtomicBool::new(false),
             bell: Arc::default(),
             backlog,
+            budget,
             run_limit,
         }
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Whether all that was handed over is delivered.
@@ -250,7 +257,7 @@ impl Lane {
                     Some(outbox) => {
                         round.next += 1;
                         if !round.except.as_ref().is_some_and(|except| Arc::ptr_eq(except, outbox)) {
-                            outbox.deliver(&cart.run);
+                            outbox.deliver(&mut cart.run);
                         }
                     }
                     None => {
@@ -315,8 +322,9 @@ impl Vacate for Audience {
 }
 
 impl Run {
-    /// Its frames, in their order.
-    pub(crate) fn frames(&self) -> &[Frame] {
+    /// Its frames in their order, of which some have to wait: charged to the node's memory, once for all receivers.
+    pub(crate) fn charged_frames(&mut self, budget: &Arc<Budget>) -> &[Frame] {
+        self.frames.iter_mut().for_each(|frame| frame.charge(budget));
         &self.frames
     }
 

@@ -14,6 +14,7 @@ use loom::thread;
 use crate::{
     attendance::{Attendance, Attendee, Tracks},
     backlog::Load,
+    budget::Budget,
     close::CloseReason,
     fanout::{Fanout, RunLimit, Urgency},
     frame::Frame,
@@ -50,7 +51,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let fanout = Fanout::new(1, RunLimit { messages: 4, bytes: 1024 }, Load { deliveries: 100, bytes: 10_000 });
+        let budget = Arc::new(Budget::new(10_000));
+        let limit = Load { deliveries: 100, bytes: 10_000 };
+        let fanout = Fanout::new(1, RunLimit { messages: 4, bytes: 1024 }, limit, &budget);
         let fanout = Arc::new(fanout);
         Self { hub: Arc::new(Hub::new(Arc::clone(&fanout))), fanout }
     }
@@ -275,5 +278,50 @@ fn late_presence_does_not_stay() {
 
         assert_eq!(entered, !left.is_empty());
         assert_eq!(attendance.count(&topic()), 0);
+    });
+}
+
+#[test]
+fn who_publishes_and_then_sends_is_heard_in_that_order() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
+        client.subscribe(&hub).unwrap();
+        let other = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || Bench::publish(&hub, "other")
+        });
+        Bench::publish(&hub, "published");
+        client.outbox.send(Frame::text("sent")).unwrap();
+        other.join().unwrap();
+
+        let written = client.written();
+        let at = |text: &str| written.windows(text.len()).position(|window| window == text.as_bytes());
+        assert!(at("other").is_some());
+        assert!(at("published").unwrap() < at("sent").unwrap());
+    });
+}
+
+#[test]
+fn what_was_handed_over_before_the_close_goes_before_the_close_frame() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
+        client.subscribe(&hub).unwrap();
+        let publisher = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || Bench::publish(&hub, "x")
+        });
+        client.subscriptions.leave(&hub, &client.outbox);
+        client.outbox.close(CloseReason::Shutdown);
+        let received = publisher.join().unwrap();
+
+        let close = CloseReason::Shutdown.frame().unwrap();
+        let expected = match received {
+            1 => [&Frame::text("x").wire()[..], close.wire()].concat(),
+            _ => close.wire().to_vec(),
+        };
+        assert_eq!(client.written(), expected);
+        assert_eq!(bench.fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
     });
 }

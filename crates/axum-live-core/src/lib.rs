@@ -7,6 +7,7 @@
 mod actor;
 mod attendance;
 mod backlog;
+mod budget;
 mod builder;
 mod close;
 mod extensions;

@@ -5,7 +5,6 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
-    backlog::Overloaded,
     builder::Builder,
     close::{CloseCode, CloseReason},
     frame::Frame,
@@ -55,7 +54,8 @@ pub enum PublishError {
     /// The message is over the [`send_limit`](Builder::send_limit).
     #[error("the message is over the send limit")]
     TooLarge,
-    /// So many publications are under way that this one cannot be taken on.
+    /// So many deliveries are under way on the node that this publication cannot be taken on: see
+    /// [`backlog_deliveries`](Builder::backlog_deliveries) and [`publish_wait`](Live::publish_wait). Nobody gets it.
     #[error("too many publications are under way")]
     Overloaded,
 }
@@ -67,6 +67,9 @@ pub enum AcceptError {
     /// The node is shutting down.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// Too much waits for the clients that are here.
+    #[error("the server is short of memory")]
+    Overloaded,
     /// The generator of ids made none that is not in use.
     #[error("no session id is free")]
     NoId,
@@ -89,6 +92,9 @@ impl<V: Send + Sync + 'static> Live<V> {
     ///
     /// Outside a tokio runtime.
     pub fn accept(&self, value: V, info: SessionInfo) -> Result<Pending<V>, AcceptError> {
+        if self.node.budget.is_exceeded() {
+            return Err(AcceptError::Overloaded);
+        }
         let session = self.node.enter(value, info).ok_or(AcceptError::NoId)?;
         let pending = Pending::new(session);
         if self.node.is_stopping() {
@@ -113,6 +119,27 @@ impl<V: Send + Sync + 'static> Live<V> {
         let topic = topic.try_into().map_err(Into::into)?;
         let frame = Frame::message(&topic, data)?;
         self.node.publish(&topic, &frame, None)
+    }
+
+    /// Publishes as [`publish`](Self::publish) does, once the node has room for it: for producers that should go at the
+    /// pace of delivery, in place of being told [`Overloaded`](PublishError::Overloaded). The receivers are those of the
+    /// moment at which there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish), but for `Overloaded`.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has published nothing.
+    pub async fn publish_wait<T: Serialize + ?Sized>(
+        &self,
+        topic: impl TryInto<Topic, Error: Into<TopicError>>,
+        data: &T,
+    ) -> Result<usize, PublishError> {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let frame = Frame::message(&topic, data)?;
+        self.node.publish_wait(&topic, &frame).await
     }
 
     /// Publishes to all subscribers but the one that the message comes from.
@@ -254,13 +281,11 @@ impl<V: Send + Sync + 'static> Live<V> {
             undecodable: counters.undecodable.total(),
             hook_panics: counters.hook_panics.total(),
             queue_full: counters.queue_full.total(),
+            overloads: counters.overloads.total(),
+            evictions: counters.evictions.total(),
+            pending_deliveries: self.node.fanout.backlog().load().deliveries,
+            waiting_bytes: self.node.budget.held(),
         }
-    }
-}
-
-impl From<Overloaded> for PublishError {
-    fn from(_: Overloaded) -> Self {
-        Self::Overloaded
     }
 }
 

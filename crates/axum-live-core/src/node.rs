@@ -9,9 +9,12 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task};
+use tracing::warn;
 
 use crate::{
     attendance::Attendance,
+    backlog::Overloaded,
+    budget::Budget,
     builder::Settings,
     close::CloseReason,
     fanout::{Audience, Fanout, Urgency},
@@ -32,6 +35,7 @@ use crate::{
 /// What all handles and sessions of a node share: the hooks, the hub, and the directory of sessions.
 pub(crate) struct Node<V> {
     pub(crate) fanout: Arc<Fanout>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) hub: Hub,
     /// The sessions of each user.
     pub(crate) users: Hub<UserId>,
@@ -57,11 +61,14 @@ pub(crate) struct Node<V> {
 
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
-        let fanout = Arc::new(Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog));
+        let budget = Arc::new(Budget::new(settings.memory_budget));
+        let fanout = Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog, &budget);
+        let fanout = Arc::new(fanout);
         Self {
             hub: Hub::new(Arc::clone(&fanout)),
             users: Hub::new(Arc::clone(&fanout)),
             fanout,
+            budget,
             attendance: Attendance::default(),
             lingerer: Lingerer::default(),
             hooks,
@@ -168,24 +175,56 @@ impl<V> Node<V> {
         }
     }
 
+    /// Ends the sessions for whom something has waited longest, until the node holds no more than it may.
+    pub(crate) fn relieve(&self) {
+        if !self.budget.is_exceeded() {
+            return;
+        }
+        let mut waiting: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|entry| Arc::clone(&entry.value().shared.outbox))
+            .filter_map(|outbox| Some((outbox.waits_since()?, outbox)))
+            .collect();
+        waiting.sort_unstable_by_key(|(since, _)| *since);
+        for (_, outbox) in waiting {
+            if !self.budget.is_exceeded() {
+                return;
+            }
+            warn!(target: "axum_live", session_id = %outbox.id(), "evicted: too much waits for all clients together");
+            self.counters.evictions.add_one();
+            outbox.evict();
+        }
+    }
+
     pub(crate) fn publish(
         &self,
         topic: &Topic,
         frame: &Frame,
         from: Option<&Session<V>>,
     ) -> Result<usize, PublishError> {
-        self.check_size(frame)?;
         let except = from.map(|session| &session.shared.outbox);
-        Ok(self.hub.publish(topic, frame, except, Urgency::Refusable)?)
+        self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))
+    }
+
+    /// Publishes once there is room.
+    pub(crate) async fn publish_wait(&self, topic: &Topic, frame: &Frame) -> Result<usize, PublishError> {
+        self.check_size(frame)?;
+        loop {
+            let mut relieved = pin!(self.fanout.backlog().relieved().notified());
+            relieved.as_mut().enable();
+            match self.hub.publish(topic, frame, None, Urgency::Refusable) {
+                Ok(receivers) => return Ok(receivers),
+                Err(Overloaded) => relieved.await,
+            }
+        }
     }
 
     pub(crate) fn send_to(&self, user: &UserId, frame: &Frame) -> Result<usize, PublishError> {
-        self.check_size(frame)?;
-        Ok(self.users.publish(user, frame, None, Urgency::Refusable)?)
+        self.hand_over(frame, || self.users.publish(user, frame, None, Urgency::Refusable))
     }
 
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
-        self.check_size(frame)?;
         let mut audience = Audience::default();
         // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
         for entry in &self.sessions {
@@ -194,12 +233,24 @@ impl<V> Node<V> {
                 audience.insert(&session.shared.outbox);
             }
         }
-        let receivers = {
+        let receivers = self.hand_over(frame, || {
             let _one_at_a_time = self.broadcast.lock();
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
-        };
+        });
         self.fanout.ring();
-        Ok(receivers?)
+        receivers
+    }
+
+    fn hand_over(
+        &self,
+        frame: &Frame,
+        publish: impl FnOnce() -> Result<usize, Overloaded>,
+    ) -> Result<usize, PublishError> {
+        self.check_size(frame)?;
+        publish().map_err(|Overloaded| {
+            self.counters.overloads.add_one();
+            PublishError::Overloaded
+        })
     }
 
     fn check_size(&self, frame: &Frame) -> Result<(), PublishError> {

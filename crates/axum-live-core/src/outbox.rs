@@ -4,11 +4,13 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Waker},
+    time::Instant,
 };
 
 use tokio::net::TcpStream;
 
 use crate::{
+    budget::Budget,
     close::CloseReason,
     fanout::{Lane, Run},
     frame::Frame,
@@ -150,6 +152,9 @@ impl Outbox {
             let room = state.make_room(&frame, self.bounds, Delivery::Send);
             if room.is_ok() && self.lane.is_clear() {
                 state.push(frame);
+                if state.gate != Gate::Clear {
+                    state.charge(self.lane.budget());
+                }
             } else if room.is_ok() {
                 state.reserved.add(&frame);
                 self.lane.send(self, frame);
@@ -162,7 +167,7 @@ impl Outbox {
     }
 
     /// Takes what was published: straight to the stream where anyone may write and nothing waits.
-    pub(crate) fn deliver(&self, run: &Run) {
+    pub(crate) fn deliver(&self, run: &mut Run) {
         let sleeper = {
             let mut state = self.state.lock();
             if state.sealed {
@@ -170,7 +175,10 @@ impl Outbox {
             }
             let was_blocked = state.is_blocked();
             let mut taken = state.write_past_queue(run.wire());
-            for frame in run.frames() {
+            if taken == run.wire().len() {
+                return;
+            }
+            for frame in run.charged_frames(self.lane.budget()) {
                 if taken >= frame.len() {
                     taken -= frame.len();
                     continue;
@@ -199,6 +207,7 @@ impl Outbox {
             let was_blocked = state.is_blocked();
             state.push(frame);
             state.write_through();
+            state.charge(self.lane.budget());
             state.sleeper_with_work(was_blocked)
         };
         wake(sleeper);
@@ -300,11 +309,31 @@ impl Outbox {
         let mut write = write;
         let mut state = self.state.lock();
         state.write(|slices| write(cx, slices));
+        state.charge(self.lane.budget());
         if !state.sleeper.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.sleeper = Some(cx.waker().clone());
         }
         let closed = state.latch.is_some();
         Flushed { empty: state.queue.is_empty() && closed == state.sealed, closed, haste: state.haste }
+    }
+
+    /// From when on its first frame has waited.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.state.lock().queue.iter().find_map(Frame::waits_since)
+    }
+
+    /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun.
+    pub(crate) fn evict(&self) {
+        let sleeper = {
+            let mut state = self.state.lock();
+            if !state.sealed {
+                state.drop_waiting();
+                state.latch.get_or_insert_with(|| Box::new(CloseReason::Overloaded));
+                state.seal();
+            }
+            state.sleeper.take()
+        };
+        wake(sleeper);
     }
 
     /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed.
@@ -406,6 +435,19 @@ impl State {
     fn sleeper_with_work(&mut self, was_blocked: bool) -> Option<Waker> {
         let has_bytes = !was_blocked && self.gate != Gate::Shut && !self.queue.is_empty();
         if has_bytes || self.latch.is_some() { self.sleeper.take() } else { None }
+    }
+
+    /// Charges what waits to the node's memory, for it may wait for long. The last frame tells of all before it.
+    fn charge(&mut self, budget: &Arc<Budget>) {
+        let uncharged = self.queue.iter_mut().rev().take_while(|frame| frame.waits_since().is_none());
+        uncharged.filter(|frame| !frame.is_control()).for_each(|frame| frame.charge(budget));
+    }
+
+    /// Drops what waits, but for a frame that has begun: the stream has to see its end.
+    fn drop_waiting(&mut self) {
+        self.queue.truncate(usize::from(self.written > 0));
+        let (controls, data): (Vec<_>, Vec<_>) = self.queue.iter().partition(|frame| frame.is_control());
+        (self.controls, self.bytes) = (controls.len(), data.iter().map(|frame| frame.len()).sum());
     }
 
     /// Drops what waits, and whatever comes.
@@ -520,7 +562,12 @@ mod tests {
     fn outbox_that_is_written_empty_holds_no_memory() {
         let id = SessionId::random();
         let bounds = Bounds { messages: 100, bytes: 10_000 };
-        let fanout = Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, Load { deliveries: 1, bytes: 1 });
+        let fanout = Fanout::new(
+            1,
+            RunLimit { messages: 1, bytes: 1 },
+            Load { deliveries: 1, bytes: 1 },
+            &Arc::new(Budget::new(1)),
+        );
         let outbox = Arc::new(Outbox::new(id, bounds, Arc::clone(fanout.lane(&id))));
         outbox.open(None);
         for _ in 0..100 {

@@ -9,6 +9,10 @@ pub struct Stats {
     pub(crate) undecodable: u64,
     pub(crate) hook_panics: u64,
     pub(crate) queue_full: u64,
+    pub(crate) overloads: u64,
+    pub(crate) evictions: u64,
+    pub(crate) pending_deliveries: usize,
+    pub(crate) waiting_bytes: usize,
 }
 
 impl Stats {
@@ -27,6 +31,16 @@ impl Stats {
         self.users
     }
 
+    /// Deliveries of publications that are under way.
+    pub fn pending_deliveries(&self) -> usize {
+        self.pending_deliveries
+    }
+
+    /// Bytes that wait for clients who do not take them, each frame counted once.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Messages from clients that could not be decoded, since the start.
     pub fn undecodable_messages(&self) -> u64 {
         self.undecodable
@@ -41,6 +55,16 @@ impl Stats {
     pub fn queue_full_closes(&self) -> u64 {
         self.queue_full
     }
+
+    /// Publications that were answered [`Overloaded`](crate::PublishError::Overloaded), since the start.
+    pub fn overloaded_publications(&self) -> u64 {
+        self.overloads
+    }
+
+    /// Sessions that ended because the node held too much for all clients together, since the start.
+    pub fn evictions(&self) -> u64 {
+        self.evictions
+    }
 }
 
 /// What is only ever added to.
@@ -49,6 +73,8 @@ pub(crate) struct Counters {
     pub(crate) undecodable: Counter,
     pub(crate) hook_panics: Counter,
     pub(crate) queue_full: Counter,
+    pub(crate) overloads: Counter,
+    pub(crate) evictions: Counter,
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::{task::JoinHandle, time};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
 
 use crate::node::Node;
 
@@ -19,12 +22,21 @@ impl Sweeper {
             return;
         }
         let tick = node.rhythm.tick;
+        let budget = Arc::clone(&node.budget);
         let node = Arc::downgrade(node);
         *task = Some(tokio::spawn(async move {
+            let mut next = Instant::now() + tick;
             loop {
-                time::sleep(tick).await;
+                let is_tick = tokio::select! {
+                    () = time::sleep_until(next) => true,
+                    () = budget.exceeded().notified() => false,
+                };
                 let Some(node) = node.upgrade() else { return };
-                node.sweep();
+                node.relieve();
+                if is_tick {
+                    next = Instant::now() + tick;
+                    node.sweep();
+                }
             }
         }));
     }

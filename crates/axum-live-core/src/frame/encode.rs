@@ -1,10 +1,11 @@
 //! Server frames: whole, unmasked, encoded once.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::{Buf, Bytes};
 
 use super::{CONTROL_MAX, FIN, Opcode};
+use crate::budget::{Budget, Charge};
 
 /// One data message as it goes over the wire: encoded once, shared by every session it is sent to.
 ///
@@ -23,10 +24,12 @@ use super::{CONTROL_MAX, FIN, Opcode};
 /// assert_eq!(frame.as_text(), Some("hello"));
 /// assert_eq!(frame.clone(), frame);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Frame {
     /// Header and payload; the second byte tells where the header ends.
     wire: Bytes,
+    /// Its share of the node's memory, while it waits for a client.
+    charge: Option<Arc<Charge>>,
 }
 
 impl Frame {
@@ -162,6 +165,17 @@ impl Frame {
         self.wire.len()
     }
 
+    /// Charges the frame, and the clones made of it from now on, to a node's memory; once.
+    pub(crate) fn charge(&mut self, budget: &Arc<Budget>) {
+        let bytes = self.len();
+        self.charge.get_or_insert_with(|| Arc::new(budget.charge(bytes)));
+    }
+
+    /// From when on it has waited, if it does.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.charge.as_ref().map(|charge| charge.since())
+    }
+
     /// A frame of a copied payload, in one allocation that fits.
     pub(super) fn copied(opcode: Opcode, payload: &[u8]) -> Frame {
         Frame::encode(opcode, &[payload])
@@ -175,7 +189,7 @@ impl Frame {
         // A boxed slice gives back what the buffer had grown too much.
         let mut wire = Bytes::from(buffer.into_boxed_slice());
         wire.advance(start);
-        Frame { wire }
+        Frame { wire, charge: None }
     }
 
     fn control(opcode: Opcode, parts: &[&[u8]]) -> Frame {
@@ -194,7 +208,7 @@ impl Frame {
         for part in parts {
             wire.extend_from_slice(part);
         }
-        Frame { wire: wire.into() }
+        Frame { wire: wire.into(), charge: None }
     }
 
     fn opcode(&self) -> Opcode {
@@ -209,6 +223,14 @@ impl Frame {
         }
     }
 }
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.wire == other.wire
+    }
+}
+
+impl Eq for Frame {}
 
 impl fmt::Debug for Frame {
     /// The kind and the length: a payload has no place in a log.
