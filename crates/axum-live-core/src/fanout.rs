@@ -383,3 +383,6 @@ impl Drop for Shift {
         }
     }
 }
+
+#[cfg(all(test, not(axum_live_loom)))]
+mod model;
