@@ -384,5 +384,6 @@ impl Drop for Shift {
     }
 }
 
-#[cfg(all(test, not(axum_live_loom)))]
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
 mod model;

@@ -107,3 +107,61 @@ impl Receivers {
 fn address(outbox: &Arc<Outbox>) -> usize {
     Arc::as_ptr(outbox).addr()
 }
+
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        backlog::Load,
+        budget::Budget,
+        fanout::{Fanout, RunLimit},
+        id::SessionId,
+        outbox::Bounds,
+    };
+
+    proptest! {
+        #[test]
+        fn roster_is_a_set_and_what_it_handed_out_stays_as_it_was(
+            changes in prop::collection::vec((0..300_usize, any::<bool>(), any::<bool>()), 0..2000),
+        ) {
+            let limit = Load { deliveries: 1, bytes: 1 };
+            let fanout = Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(1)));
+            let outbox = |_| {
+                let id = SessionId::random();
+                Arc::new(Outbox::new(id, Bounds { messages: 1, bytes: 1 }, Arc::clone(fanout.lane(&id))))
+            };
+            let outboxes: Vec<_> = (0..300).map(outbox).collect();
+            let addresses = |receivers: &Receivers| {
+                let mut all: Vec<_> = receivers.iter().map(address).collect();
+                all.sort_unstable();
+                all
+            };
+
+            let mut roster = Roster::default();
+            let mut model = std::collections::BTreeSet::new();
+            let mut handed_out = Vec::new();
+            for (at, is_insert, hand_out) in changes {
+                if is_insert {
+                    roster.insert(&outboxes[at]);
+                    model.insert(address(&outboxes[at]));
+                } else {
+                    roster.remove(&outboxes[at]);
+                    model.remove(&address(&outboxes[at]));
+                }
+                prop_assert_eq!(roster.contains(&outboxes[at]), is_insert);
+                if hand_out {
+                    handed_out.push((roster.receivers().clone(), model.clone()));
+                }
+            }
+            prop_assert_eq!(roster.len(), model.len());
+            for (receivers, model) in handed_out.iter().step_by(50) {
+                prop_assert_eq!(addresses(receivers), model.iter().copied().collect::<Vec<_>>());
+                prop_assert!((0..model.len()).all(|at| receivers.get(at).is_some()));
+                prop_assert!(receivers.get(model.len()).is_none());
+            }
+        }
+    }
+}

@@ -87,7 +87,7 @@ impl Client {
             return;
         }
         self.is_open = true;
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             listener.set_send_buffer_size(1).unwrap();
             listener.bind(&net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -142,16 +142,20 @@ impl Client {
         }
     }
 
-    /// What came that is no ping.
+    /// The frames that have come in full and are no pings.
     fn got(&self) -> Vec<&[u8]> {
         let mut frames = Vec::new();
         let mut rest = &self.taken[..];
         while !rest.is_empty() {
-            let length = match rest[1] {
-                126 => 4 + usize::from(u16::from_be_bytes([rest[2], rest[3]])),
-                short => 2 + usize::from(short),
+            let length = match rest {
+                [_, 127, length @ ..] => length.first_chunk().map(|length| 10 + u64::from_be_bytes(*length) as usize),
+                [_, 126, length @ ..] => {
+                    length.first_chunk().map(|length| 4 + usize::from(u16::from_be_bytes(*length)))
+                }
+                [_, length, ..] => Some(2 + usize::from(*length)),
+                _ => None,
             };
-            let (frame, after) = rest.split_at(length);
+            let Some((frame, after)) = length.and_then(|length| rest.split_at_checked(length)) else { break };
             if frame[0] & 0x0F != 0x9 {
                 frames.push(frame);
             }
@@ -196,7 +200,11 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
 
     for (number, act) in acts.iter().enumerate() {
         match *act {
-            Act::Open(session) => clients[session].open(session),
+            Act::Open(session) => {
+                clients[session].open(session);
+                // The runtime looks what the socket takes.
+                task::yield_now().await;
+            }
             Act::Subscribe(session, topic) => {
                 let client = &mut clients[session];
                 let result = client.subscriptions.subscribe(&hub, &client.outbox, topics[topic].clone());
@@ -225,7 +233,15 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
                 let frame = frame(number, size);
                 match clients[session].outbox.send(frame.clone()) {
                     Ok(()) => clients[session].due.push(frame),
-                    Err(Refused::Full) => {}
+                    Err(Refused::Full) => {
+                        let (got, client) = (clients[session].got().len(), &clients[session]);
+                        let waiting: Vec<_> = client.due[got..].iter().map(Frame::len).collect();
+                        let bytes = waiting.iter().sum::<usize>() + frame.len();
+                        prop_assert!(
+                            waiting.len() >= bounds.messages || bytes > bounds.bytes,
+                            "{waiting:?} is not full"
+                        );
+                    }
                     Err(Refused::Closed) => prop_assert!(clients[session].outbox.is_closed()),
                 }
             }
@@ -241,7 +257,6 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
             }
             Act::Turn(session) if clients[session].is_open => {
                 clients[session].turn();
-                // The runtime looks what sockets take again.
                 task::yield_now().await;
             }
             Act::Turn(_) => {}
@@ -252,6 +267,7 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
     for lane in &fanout.lanes {
         lane.carry(usize::MAX);
     }
+    prop_assert!(fanout.lanes.iter().all(|lane| lane.is_clear()));
     prop_assert_eq!(fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
     for (index, client) in clients.iter_mut().enumerate() {
         client.open(index);
@@ -294,4 +310,14 @@ proptest! {
     fn a_session_whose_queue_overflows_gets_a_prefix_without_a_gap(acts in prop::collection::vec(act(), 1..150)) {
         run(&acts, TIGHT)?;
     }
+}
+
+#[test]
+fn a_frame_that_has_begun_is_ended_whatever_has_a_place_behind_it() {
+    let acts = [
+        vec![Act::Open(0), Act::Subscribe(0, 0), Act::Publish(0, 200_000)],
+        vec![Act::Send(0, 1); TIGHT.messages],
+        (0..LANES).map(|lane| Act::Carry(lane, 1)).collect(),
+    ];
+    run(&acts.concat(), TIGHT).unwrap();
 }
