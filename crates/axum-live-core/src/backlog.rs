@@ -33,7 +33,7 @@ impl Backlog {
         if is_over(self.deliveries.load(Relaxed), load.deliveries, self.limit.deliveries)
             || is_over(self.bytes.load(Relaxed), load.bytes, self.limit.bytes)
         {
-            self.release(load);
+            self.subtract(load);
             return Err(Overloaded);
         }
         Ok(())
@@ -46,9 +46,13 @@ impl Backlog {
     }
 
     pub(crate) fn release(&self, load: Load) {
+        self.subtract(load);
+        self.relieved.notify_waiters();
+    }
+
+    fn subtract(&self, load: Load) {
         self.deliveries.fetch_sub(load.deliveries, Relaxed);
         self.bytes.fetch_sub(load.bytes, Relaxed);
-        self.relieved.notify_waiters();
     }
 
     /// Told whenever there is more room.

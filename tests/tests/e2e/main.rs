@@ -19,6 +19,7 @@ mod messages;
 mod mount;
 mod node;
 mod order;
+mod overload;
 mod pending;
 mod people;
 mod policy;
