@@ -11,7 +11,10 @@ use axum_live::{CloseReason, Frame, Live, PublishError};
 use axum_live_test::{RawSocket, Request};
 use tokio::task;
 
-use crate::{app::settles, node::Node};
+use crate::{
+    app::settles,
+    node::{Node, assert_closes},
+};
 
 fn is_overloaded(result: Result<usize, PublishError>) -> bool {
     matches!(result, Err(PublishError::Overloaded))
