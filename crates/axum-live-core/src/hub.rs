@@ -51,6 +51,11 @@ impl<K: Clone + Eq + Hash> Hub<K> {
         self.topics.read(topic, |audience| audience.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// How many subscribers a topic has, without listing them.
+    pub(crate) fn count(&self, topic: &K) -> usize {
+        self.topics.read(topic, Audience::len).unwrap_or(0)
+    }
+
     /// How many topics have subscribers.
     pub(crate) fn len(&self) -> usize {
         self.topics.len()

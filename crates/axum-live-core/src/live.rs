@@ -236,6 +236,11 @@ impl<V: Send + Sync + 'static> Live<V> {
         self.node.hub.subscribers(&topic).iter().filter_map(|outbox| self.session(outbox.id())).collect()
     }
 
+    /// How many sessions are subscribed to a topic, without listing them: whether what would be published is worth making.
+    pub fn subscriber_count(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> usize {
+        topic.try_into().map_or(0, |topic| self.node.hub.count(&topic))
+    }
+
     /// All sessions of one user, by the id that [`Builder::user`] tells.
     ///
     /// # Panics

@@ -1,5 +1,7 @@
 use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
 
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde::{Serialize, Serializer};
 
 /// The routing key of a publication: 1 to 255 bytes of UTF-8.
@@ -98,6 +100,12 @@ impl FromStr for Topic {
 impl From<&Topic> for Topic {
     fn from(topic: &Topic) -> Self {
         topic.clone()
+    }
+}
+
+impl IntoResponse for TopicError {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, self.to_string()).into_response()
     }
 }
 

@@ -30,6 +30,7 @@ async fn sessions_are_found_until_they_close() {
     let first = std::slice::from_ref(&first);
     assert_eq!(node.live.sessions(), first);
     assert_eq!(node.live.subscribers("t"), first);
+    assert_eq!((node.live.subscriber_count("t"), node.live.subscriber_count("no topic")), (1, 0));
     assert_eq!(node.live.publish("t", &1).unwrap(), 1);
     node.closed().await;
     assert_eq!(node.live.len(), 1);

@@ -16,7 +16,7 @@ use crate::{
     node::{Node, assert_closes},
 };
 
-fn is_overloaded(result: Result<usize, PublishError>) -> bool {
+fn is_overloaded(result: &Result<usize, PublishError>) -> bool {
     matches!(result, Err(PublishError::Overloaded))
 }
 
@@ -29,8 +29,8 @@ async fn past_the_backlog_a_publication_is_refused_and_counted_and_nobody_gets_i
         assert_eq!(node.live.publish("t", &number).unwrap(), 2);
     }
     assert_eq!(node.live.stats().pending_deliveries(), 10);
-    assert!(is_overloaded(node.live.publish("t", &"refused")));
-    assert!(is_overloaded(node.live.broadcast("t", &"refused")));
+    assert!(is_overloaded(&node.live.publish("t", &"refused")));
+    assert!(is_overloaded(&node.live.broadcast("t", &"refused")));
     // What has no receivers is no load.
     assert_eq!(node.live.publish("nobody", &1).unwrap(), 0);
 
@@ -53,7 +53,7 @@ async fn to_close_is_never_refused_for_lack_of_room() {
     let (mut client, session) = node.open().await;
     session.subscribe("t").unwrap();
     node.live.publish("t", &1).unwrap();
-    assert!(is_overloaded(node.live.publish("t", &"refused")));
+    assert!(is_overloaded(&node.live.publish("t", &"refused")));
     session.close();
     assert_eq!(client.expect_json("t").await.unwrap(), 1);
     assert_closes(&mut client, 1000).await;
@@ -65,7 +65,7 @@ async fn an_empty_backlog_takes_any_one_publication() {
     let mut clients = node.open_subscribed(3).await;
     for number in 0..3 {
         assert_eq!(node.live.publish("t", &number).unwrap(), 3);
-        assert!(is_overloaded(node.live.publish("t", &"refused")));
+        assert!(is_overloaded(&node.live.publish("t", &"refused")));
         for client in &mut clients {
             assert_eq!(client.expect_json("t").await.unwrap(), number);
         }
@@ -80,7 +80,7 @@ async fn the_backlogs_bytes_count_once_for_all_receivers() {
     let mut node = Node::start(Live::builder().backlog_bytes(10 * SIZE)).await;
     let _clients = node.open_subscribed(5).await;
     let frame = Frame::binary(vec![0; SIZE - 4]);
-    let taken = (0..20).take_while(|_| !is_overloaded(node.live.publish_frame("t", &frame))).count();
+    let taken = (0..20).take_while(|_| !is_overloaded(&node.live.publish_frame("t", &frame))).count();
     assert_eq!(taken, 10);
 }
 
