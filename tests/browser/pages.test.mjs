@@ -199,8 +199,9 @@ test('auth: a page logs in, is told what it may not do, and logs out in every ta
   assert.equal(await ana.evaluate(() => document.cookie), '', 'no script can read the cookie');
 
   await ana.getByLabel('ticket').check();
+  await ana.getByText('You are ana, member, here by ticket').waitFor();
   await ana.getByLabel('lobby').check();
-  await ana.getByLabel('admin').check();   // whose refusal says that the server has dealt with the lobby, too
+  await ana.getByLabel('admin').click();   // whose refusal says that the server has dealt with the lobby, too
   await ana.getByRole('log').getByText('admin: you may not subscribe').waitFor();
   assert.ok(!await ana.getByLabel('admin').isChecked());
   const anaToo = await tab('/', ana);
