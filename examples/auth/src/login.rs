@@ -3,7 +3,7 @@ use subtle::ConstantTimeEq;
 
 use crate::token::{Refusal, Role, Tokens, refusal};
 
-/// In place of your database, where passwords are hashed.
+/// In place of your database, where passwords are hashed, and an unknown name takes as long as a wrong password.
 const PEOPLE: [(&str, &str, Role); 2] =
     [("ana", "correct horse", Role::Member), ("root", "battery staple", Role::Admin)];
 

@@ -8,7 +8,7 @@
 //! - `ticket.rs`: a page of another site, and whatever can set no header, has a ticket that is good once.
 //!
 //! Who is not let in is answered 401 and why. What a client may not do later is a message with the topic `error`. The
-//! browser takes the cookie from <http://127.0.0.1> as it does from https; Safari does not.
+//! cookie is taken from <http://127.0.0.1> as from https by all browsers but Safari.
 
 mod cookie;
 mod header;

@@ -91,8 +91,8 @@ struct Whisper {
     text: String,
 }
 
-/// The others are told that somebody came, and who came is sent who is there: a person is once, whatever their tabs. They
-/// leave with the last one, five seconds after it closed, for it may be about to come back; nobody has to see to that.
+/// The others are told who came, and who came is told who is there. A person is in a room once, whatever their tabs, and
+/// leaves with the last of them, five seconds after it closed: it may be about to come back. Nobody has to see to that.
 async fn join_room(
     session: Session<User>,
     live: Live<User>,
