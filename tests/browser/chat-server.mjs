@@ -3,7 +3,7 @@ import { Server } from './server.mjs';
 
 export { launchBrowser } from './server.mjs';
 
-export const ChatServer = { start: (port) => Server.start('chat', port) };
+export const ChatServer = { start: (port) => Server.start('chat', port, (port) => [`127.0.0.1:${port}`]) };
 
 /** Enters the chat under a name, in a page that has its own session storage. */
 export async function enter(page, server, name) {

@@ -275,8 +275,10 @@ test('odd messages from the server do not break the page', LIMIT, async () => {
   const odd = [
     '', 'not json', 'null', '[]', '{}', '7', Buffer.from([0, 255, 254]),
     { topic: 7 }, { topic: 'room:lobby' }, { topic: 'nobody knows this', data: {} }, { topic: '__proto__', data: {} },
-    { topic: 'members', data: { room: 'lobby', users: 'ana' } }, { topic: 'members', data: { room: 'lobby', users: [null, {}] } },
-    { topic: 'members', data: { room: 5, users: [] } }, { topic: 'welcome' }, { topic: 'welcome', data: { name: {} } },
+    { topic: 'room:lobby', data: { type: 'snapshot' } }, { topic: 'room:lobby', data: { type: 'snapshot', users: 'ana' } },
+    { topic: 'room:lobby', data: { type: 'snapshot', users: [null] } }, { topic: 'room:lobby', data: { type: 'snapshot', users: [{ user: {} }] } },
+    { topic: 'room:lobby', data: { type: 'update', user: 'eve' } }, { topic: 'room:lobby', data: { type: 'join', user: {} } },
+    { topic: 'room:lobby', data: [] }, { topic: 'welcome' }, { topic: 'welcome', data: { name: {} } },
     { topic: 'room:lobby', data: { type: 'message', user: {}, text: 'forged' } }, { topic: 'room:lobby', data: { type: 'message', user: 'eve' } },
     { topic: 'room:lobby', data: { type: 'leave', user: 'nobody' } }, { topic: 'room:lobby', data: { type: 'dance', user: 'eve' } },
     { topic: 'room:__proto__', data: { type: 'message', user: 'eve', text: 'forged' } },

@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-/** Where cargo puts a binary, unless the environment says where it is. */
-const built = (name) => process.env[`${name.toUpperCase()}_BIN`] ?? fileURLToPath(new URL(`../../target/debug/${name}`, import.meta.url));
+/** Where cargo puts binaries, unless the environment says where they are. */
+const folder = process.env.BINARIES ?? fileURLToPath(new URL('../../target/debug', import.meta.url));
 
 export async function freePort() {
   const listener = createServer().listen(0, '127.0.0.1');
@@ -28,11 +29,11 @@ export class Server {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  /** Starts a binary of the workspace, which takes `--port`; resolves once it has said where it listens. */
-  static async start(name, port) {
-    const binary = built(name);
+  /** Starts a binary of the workspace, told where by these arguments; resolves once it has said that it listens there. */
+  static async start(name, port, where = (port) => ['--port', `${port}`]) {
+    const binary = join(folder, name);
     const server = new Server(port ?? await freePort());
-    const child = server.#child = spawn(binary, ['--port', `${server.port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = server.#child = spawn(binary, where(server.port), { stdio: ['ignore', 'pipe', 'pipe'] });
     await new Promise((listening, failed) => {
       for (const stream of [child.stdout, child.stderr]) {
         createInterface(stream).on('line', (line) => {

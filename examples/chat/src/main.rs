@@ -3,14 +3,12 @@
 //! `cargo run -p chat` and open <http://127.0.0.1:3000>, in two tabs. It is the tutorial as well; read it from the top.
 //! What the page says and hears stands in `page.html`, at its end.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
-
 use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
-use axum_live::{ClientError, CloseReason, Data, Live, LiveLayer, MessageRouter, Payload, PublishError, Session};
+use axum_live::{ClientError, Data, Live, LiveLayer, MessageRouter, Payload, SendError, Session, Topic};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{net::TcpListener, signal};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// What a session knows of its client, from authentication on.
@@ -30,15 +28,17 @@ async fn main() -> std::io::Result<()> {
         .on("room_message", room_message)
         .on("whisper", whisper);
 
-    // The engine, with what is to be done when something happens in a session.
-    let live = Live::<User>::builder().on_message(messages.into_hook()).on_close(on_close).build();
+    // The engine. It is told whose a session is, so that it knows people, and not tabs alone.
+    let live = Live::builder().user(|user: &User| user.name.clone()).on_message(messages.into_hook()).build();
 
     // The door, mounted like any handler.
     let app = Router::new()
-        .route("/", get(async || Html(include_str!("page.html"))))
+        .route("/", get(Html(include_str!("page.html"))))
+        .route("/live.js", axum_live::client())
         .route("/ws", LiveLayer::new(&live, authenticate).handler(welcome));
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port())).await?;
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(addr).await?;
     info!("the chat is at http://{}", listener.local_addr()?);
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
@@ -68,10 +68,8 @@ async fn authenticate(Query(login): Query<Login>) -> Result<User, (StatusCode, &
 }
 
 /// Runs between the two. What is sent here goes out first, once the session is open.
-async fn welcome(session: Session<User>) -> Result<(), StatusCode> {
-    let name = &session.value().name;
-    session.subscribe(whispers_to(name)).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    session.send("welcome", &json!({ "name": name })).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+async fn welcome(session: Session<User>) -> Result<(), SendError> {
+    session.send("welcome", &json!({ "name": session.value().name }))
 }
 
 // What they say
@@ -93,33 +91,30 @@ struct Whisper {
     text: String,
 }
 
+/// The others are told who came, and who came is told who is there. A person is in a room once, whatever their tabs, and
+/// leaves with the last of them, five seconds after it closed: it may be about to come back. Nobody has to see to that.
 async fn join_room(
     session: Session<User>,
     live: Live<User>,
     Data(Room { room }): Data<Room>,
 ) -> Result<(), ClientError> {
-    let name = &session.value().name;
-    if !is_name(&room) {
-        return Err(ClientError::new("bad_room", "a room is 1 to 24 letters, digits, - or _"));
-    }
-    if room == "admin" && name != "admin" {
+    if room == "admin" && session.value().name != "admin" {
         return Err(ClientError::new("forbidden", "only admins may enter admin"));
     }
-    let topic = room_topic(&room);
-    let is_first = !members(&live, &topic).contains(name);
-    session.subscribe(&topic)?;
-    if is_first {
-        live.publish_from(&session, &topic, &json!({ "type": "join", "user": name }))?;
-    }
-    session.send("members", &json!({ "room": room, "users": members(&live, &topic) }))?;
+    let members = live.presence(topic_of(&room)?)?;
+    members.track(&session, &())?;
+    members.subscribe(&session)?;
     Ok(())
 }
 
-async fn leave_room(session: Session<User>, Data(Room { room }): Data<Room>) -> Result<(), ClientError> {
-    let topic = room_topic(&room);
-    if session.unsubscribe(&topic) {
-        tell_of_leaving(&session, &topic)?;
-    }
+async fn leave_room(
+    session: Session<User>,
+    live: Live<User>,
+    Data(Room { room }): Data<Room>,
+) -> Result<(), ClientError> {
+    let members = live.presence(topic_of(&room)?)?;
+    session.unsubscribe(members.topic());
+    members.untrack(&session);
     Ok(())
 }
 
@@ -128,7 +123,7 @@ async fn room_message(
     live: Live<User>,
     Data(RoomMessage { room, text }): Data<RoomMessage>,
 ) -> Result<(), ClientError> {
-    let topic = room_topic(&room);
+    let topic = topic_of(&room)?;
     if !session.is_subscribed(&topic) {
         return Err(ClientError::new("not_a_member", format!("join {room} first")));
     }
@@ -136,68 +131,32 @@ async fn room_message(
     Ok(())
 }
 
-/// A topic of each person's own finds all their tabs, and one's own other tabs should see what was said.
+/// To all tabs of the other person, and to one's own, which should see what was said.
 async fn whisper(
     session: Session<User>,
     live: Live<User>,
     Data(Whisper { to, text }): Data<Whisper>,
 ) -> Result<(), ClientError> {
     let from = &session.value().name;
-    let mut tabs = live.subscribers(whispers_to(&to));
-    if tabs.is_empty() {
+    let whisper = Payload::json(&json!({ "from": from, "to": to, "text": text }))?;
+    if live.user(&to).send("whisper", &whisper)? == 0 {
         return Err(ClientError::new("absent", format!("{to} is not here")));
     }
     if to != *from {
-        tabs.extend(live.subscribers(whispers_to(from)));
-    }
-    let whisper = Payload::json(&json!({ "from": from, "to": to, "text": text }))?;
-    for tab in tabs {
-        // A tab that has just closed misses nothing.
-        tab.send("whisper", &whisper).ok();
+        live.user(from).send("whisper", &whisper)?;
     }
     Ok(())
 }
 
-// Who leaves
+// Names, parsed where they come in
 
-/// Runs once, however the session ended. It is out of its topics by then, and still tells which they were.
-async fn on_close(session: Session<User>, reason: CloseReason) {
-    debug!(user = session.value().name, %reason, "left");
-    for topic in session.topics().iter().filter(|topic| topic.as_str().starts_with("room:")) {
-        if let Err(error) = tell_of_leaving(&session, topic.as_str()) {
-            warn!(%error, "nobody was told of the leaving");
-        }
+fn topic_of(room: &str) -> Result<Topic, ClientError> {
+    if !is_name(room) {
+        return Err(ClientError::new("bad_room", "a room is 1 to 24 letters, digits, - or _"));
     }
+    Ok(Topic::try_from(format!("room:{room}"))?)
 }
-
-/// A person leaves with the last of their tabs. Two that close at the same moment may both say so: it is for people.
-fn tell_of_leaving(session: &Session<User>, topic: &str) -> Result<(), PublishError> {
-    let (live, name) = (session.live(), &session.value().name);
-    if !members(&live, topic).contains(name) {
-        live.publish(topic, &json!({ "type": "leave", "user": name }))?;
-    }
-    Ok(())
-}
-
-// Names
 
 fn is_name(name: &str) -> bool {
     (1..=24).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
-}
-
-fn room_topic(room: &str) -> String {
-    format!("room:{room}")
-}
-
-fn whispers_to(name: &str) -> String {
-    format!("user:{name}")
-}
-
-fn members(live: &Live<User>, topic: &str) -> BTreeSet<String> {
-    live.subscribers(topic).iter().map(|session| session.value().name.clone()).collect()
-}
-
-fn port() -> u16 {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
-    arguments.next().map_or(3000, |port| port.parse().expect("--port takes a number"))
 }
