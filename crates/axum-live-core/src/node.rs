@@ -143,7 +143,7 @@ impl<V> Node<V> {
     pub(crate) fn left_for(&self, hook: Option<task::Id>) -> Vec<Session<V>> {
         let mut left = self.sessions();
         if hook.is_some() {
-            let stoppers = self.stoppers.lock();
+            let stoppers = self.stoppers.lock().clone();
             left.retain(|session| !session.shared.task.get().is_some_and(|task| stoppers.contains(task)));
         }
         left
@@ -182,9 +182,10 @@ impl<V> Node<V> {
 
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
         self.check_size(frame)?;
-        let _one_at_a_time = self.broadcast.lock();
+        // Before the lock, so that it lives longer: the last handle of a session drops the user's value.
         let mut sessions = self.sessions();
         sessions.retain(|session| session.shared.task.get().is_some());
+        let _one_at_a_time = self.broadcast.lock();
         Ok(sessions
             .iter()
             .filter(|session| session.shared.outbox.push(frame.clone(), Delivery::Publish).is_ok())

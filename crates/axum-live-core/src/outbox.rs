@@ -168,7 +168,7 @@ impl Outbox {
     pub(crate) fn hasten(&self, haste: Haste) {
         let sleeper = {
             let mut state = self.state.lock();
-            state.haste = haste;
+            state.haste = state.haste.max(haste);
             state.sleeper.take()
         };
         wake(sleeper);
@@ -191,12 +191,13 @@ impl Outbox {
 
     /// Lets go of the stream, so that its descriptor is free, and of all that waits.
     pub(crate) fn detach(&self) {
-        let stream = {
+        // The waker holds the session's task, which has ended with this or is about to.
+        let held = {
             let mut state = self.state.lock();
             state.discard();
-            state.stream.take()
+            (state.stream.take(), state.sleeper.take())
         };
-        drop(stream);
+        drop(held);
     }
 
     /// Writes what waits; with nothing left to do, the task of `cx` is woken by the next push or close.
@@ -368,5 +369,24 @@ impl State {
 fn wake(sleeper: Option<Waker>) {
     if let Some(waker) = sleeper {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outbox_that_is_written_empty_holds_no_memory() {
+        let outbox = Outbox::new(SessionId::random(), Bounds { messages: 100, bytes: 10_000 });
+        outbox.open(None);
+        for _ in 0..100 {
+            outbox.push(Frame::text("x"), Delivery::Send).unwrap();
+        }
+        outbox.push_control(Frame::ping(b""));
+        let all = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
+        let flushed = outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| all(slices));
+        assert!(flushed.empty);
+        assert_eq!(outbox.state.lock().queue.capacity(), 0);
     }
 }

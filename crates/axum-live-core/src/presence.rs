@@ -32,9 +32,11 @@ use crate::{
 /// # Cost
 ///
 /// A join, update or leave costs the encoding of one notice and its publication, whatever the number of users present;
-/// a count costs nothing. A snapshot has all users, about 40 bytes and the metadata each: it is encoded once, for all
-/// who subscribe until something changes, and counts in the receiver's queue as any message does. Where thousands come
-/// and go at a time, subscribe to the topic without one ([`Session::subscribe`]) and show the count.
+/// a count costs next to nothing. A snapshot has all users, about 40 bytes and the metadata each: it is encoded once, for
+/// all who subscribe until something changes, and counts in the receiver's queue as any message does. With 10,000 users
+/// present (`examples/presence_cost.rs`), a join takes 0.3 µs beside its delivery, a count 0.04 µs, a list 0.8 ms, and a
+/// snapshot 0.7 ms after a change and 0.6 µs before the next. Where thousands come and go at a time, subscribe to the
+/// topic without one ([`Session::subscribe`]) and show the count.
 ///
 /// # Examples
 ///

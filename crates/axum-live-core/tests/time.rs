@@ -109,6 +109,21 @@ async fn client_that_takes_no_bytes_is_closed_after_the_write_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn client_that_takes_nothing_of_a_burst_past_its_queue_is_closed_before_the_write_timeout() {
+    let mut opened = open(builder().queue_size(8));
+    opened.session.subscribe("t").unwrap();
+    // More than the queue may hold, which its task has no turn to write meanwhile.
+    for number in 0..64 {
+        assert_eq!(opened.live.publish("t", &(number, "x".repeat(100))).unwrap(), 1);
+    }
+    let start = Instant::now();
+
+    opened.session.closed().await;
+    assert_about(start.elapsed(), 1);
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::QueueFull));
+}
+
+#[tokio::test(start_paused = true)]
 async fn client_that_takes_bytes_slowly_is_not_closed() {
     let mut opened = open(builder().heartbeat(axum_live_core::Heartbeat::danger_off()));
     opened.session.send("big", &"x".repeat(1000)).unwrap();
@@ -183,6 +198,20 @@ async fn upgrade_that_does_not_take_place_leaves_no_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn session_whose_upgrade_takes_its_time_is_neither_pinged_nor_reaped() {
+    let live = builder().build();
+    let pending_session = live.accept((), SessionInfo::default()).unwrap();
+    sleep(10 * MINUTE).await;
+    pending_session.session().send("first", &1).unwrap();
+    let (mut client, server) = duplex(256);
+    pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
+
+    let mut said = [0; 2 + 26];
+    client.read_exact(&mut said).await.unwrap();
+    assert_eq!(said[2..], *br#"{"topic":"first","data":1}"#);
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_waits_for_hooks_and_then_drops_them() {
     let slow = builder().on_connect(async |_: Session<()>| sleep(Duration::from_secs(20)).await);
     let mut opened = open(slow);
@@ -210,8 +239,14 @@ async fn on_close_runs_for_a_session_whose_hook_was_dropped_by_a_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_close_that_never_returns_does_not_hold_a_shutdown_for_ever() {
-    let live = builder().on_close(async |_: Session<()>, _: CloseReason| pending().await).build();
+async fn on_close_that_never_returns_is_dropped_by_a_shutdown_in_the_end() {
+    let (held, mut dropped) = mpsc::unbounded_channel::<()>();
+    let live = builder()
+        .on_close(async move |_: Session<()>, _: CloseReason| {
+            let _held = held;
+            pending::<()>().await;
+        })
+        .build();
     let pending_session = live.accept((), SessionInfo::default()).unwrap();
     let (_client, server) = duplex(256);
     pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
@@ -219,6 +254,9 @@ async fn on_close_that_never_returns_does_not_hold_a_shutdown_for_ever() {
     let report = live.shutdown().await;
     assert_about(start.elapsed(), 35);
     assert_eq!((report.closed(), report.aborted()), (0, 1));
+    // With the hook and the node nobody is left who could send.
+    drop(live);
+    assert_eq!(timeout(MINUTE, dropped.recv()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,8 @@
 //! ws.onmessage = (event) => console.log(JSON.parse(event.data)); // {topic: "room:lobby", data: ["ana", "hello"]}
 //! ```
 //!
+//! [`client`] serves one to browsers that reconnects, subscribes again and queues what is sent while offline.
+//!
 //! **5. The end.** [`Live::shutdown`] writes what is queued, closes every session with 1001 and waits for its
 //! `on_close`: give it to axum's `with_graceful_shutdown`.
 //!
@@ -113,6 +115,7 @@
 
 mod answer;
 mod auth;
+mod client;
 mod handshake;
 mod layer;
 mod origin;
@@ -128,6 +131,7 @@ pub use axum_live_core::{
     NoSession, Payload, Presence, PresenceError, Present, PublishError, SendError, Session, SessionExtensions,
     SessionId, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
+pub use client::client;
 pub use layer::{LiveLayer, accept};
 pub use origin::{OriginError, Origins};
 pub use policy::{SubscriptionPolicy, Verdict};

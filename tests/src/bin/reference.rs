@@ -1,12 +1,14 @@
-//! The server that conformance, interop and benchmarks run against: `reference --port P` listens on 127.0.0.1.
+//! The server that conformance, interop, browser tests and benchmarks run against: `reference --port P` listens on
+//! 127.0.0.1.
 //!
-//! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets everybody subscribe, unsubscribe, publish
-//! and echo. Both have the library's defaults in all else.
+//! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets
+//! everybody subscribe, unsubscribe, publish and echo; `/guarded` is the same for those with `?token=good`. All have the
+//! library's defaults in all else. `/` is an empty page for scripts, `/live.js` the browser client.
 
 use std::{io::Write, net::Ipv4Addr};
 
-use axum::Router;
-use axum_live::{Frame, Live, LiveLayer, Message, Session, accept};
+use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
+use axum_live::{Frame, Live, LiveLayer, Message, Session, accept, client};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -14,6 +16,11 @@ use tokio::net::TcpListener;
 /// What Autobahn sends at most, in frames of at least 64 bytes.
 const LARGEST: usize = 16 << 20;
 const MOST_FRAGMENTS: u32 = (LARGEST / 64) as u32;
+
+#[derive(Deserialize)]
+struct Pass {
+    token: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Subscription {
@@ -43,8 +50,15 @@ async fn main() -> std::io::Result<()> {
     let topics = Live::<()>::builder().on_message(on_message).build();
     let app = Router::new()
         .route("/echo", LiveLayer::anonymous(&echo).handler(accept))
-        .route("/ws", LiveLayer::anonymous(&topics).handler(accept));
+        .route("/ws", LiveLayer::anonymous(&topics).handler(accept))
+        .route("/guarded", LiveLayer::new(&topics, guard).handler(accept))
+        .route("/", get(Html("<!doctype html><title>axum-live</title>")))
+        .route("/live.js", client());
     axum::serve(listener, app).await
+}
+
+async fn guard(Query(pass): Query<Pass>) -> Result<(), StatusCode> {
+    if pass.token.as_deref() == Some("good") { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
 }
 
 async fn on_message(session: Session<()>, message: Message) {

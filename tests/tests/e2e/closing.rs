@@ -147,7 +147,8 @@ async fn messages_behind_the_one_that_closes_are_dropped() {
         }
         session.close();
     });
-    let mut node = Node::start(builder).await;
+    // So long that only an answer to the close can end the session: it must be read, whatever else waits.
+    let mut node = Node::start(builder.close_timeout(Duration::from_secs(60))).await;
     for (count, topic) in [(1, "at once"), (2, "later")] {
         let (mut socket, _) = node.open().await;
         let message = Frame::text(&format!(r#"{{"topic":"{topic}"}}"#)).to_bytes();

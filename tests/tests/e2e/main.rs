@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod answers;
 mod app;
+mod auth;
 mod churn;
 mod closing;
 mod deadlines;

@@ -62,14 +62,12 @@ async fn pending_session_is_subscribed_and_sent_to_at_once_and_its_frames_come_f
     }
 }
 
-#[tokio::test]
-async fn what_waits_for_the_upgrade_is_bounded_by_the_queue_and_arrives_before_the_4008() {
+/// Asserts that of what comes to a session before its upgrade, one by one, the queue takes 256 and closes at the next.
+async fn assert_bounded_while_pending(come: fn(&Session<()>, u32) -> bool) {
     let (live, witness) = witnessed();
-    let handler = async |session: Session<()>| {
-        for number in 0..256 {
-            session.send("n", &number).unwrap();
-        }
-        assert!(matches!(session.send("n", &256), Err(SendError::QueueFull)));
+    let handler = async move |session: Session<()>| {
+        session.subscribe("n").unwrap();
+        assert_eq!((0..300).find(|number| !come(&session, *number)), Some(256));
         assert!(matches!(session.send("n", &257), Err(SendError::Closed)));
     };
     let addr = serve(Router::new().route("/ws", LiveLayer::anonymous(&live).handler(handler))).await;
@@ -82,6 +80,21 @@ async fn what_waits_for_the_upgrade_is_bounded_by_the_queue_and_arrives_before_t
     witness.sees("close").await;
     assert_eq!(witness.seen(), ["open", "close"]);
     assert_eq!(live.stats().queue_full_closes(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_upgrade_is_bounded_by_the_queue_and_arrives_before_the_4008() {
+    assert_bounded_while_pending(|session, number| match session.send("n", &number) {
+        Ok(()) => true,
+        Err(SendError::QueueFull) => false,
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_published_before_the_upgrade_is_bounded_no_less() {
+    assert_bounded_while_pending(|session, number| session.live().publish("n", &number).unwrap() == 1).await;
 }
 
 #[tokio::test]

@@ -17,9 +17,7 @@ pub struct MessageParts<V> {
 /// What can be an argument of a message handler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a message",
-    label = "not an extractor for messages with values of type `{V}` and state of type `{S}`",
-    note = "extractors are `Session<V>` and `Live<V>` of the router's own `V`, `Data<T>`, `Params<T>`, `Message`, `Topic` \
-            and `State<T>` with `T: FromRef<S>`"
+    label = "no extractor for messages of sessions with values of type `{V}`, with a state of type `{S}`"
 )]
 pub trait FromMessage<V, S>: Sized {
     /// What the client is told when there is none.

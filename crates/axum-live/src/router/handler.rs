@@ -2,9 +2,10 @@ use super::{ClientError, FromMessage, MessageParts};
 
 /// A function of what a message has: `async fn(extractors…)`, of up to eight.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler of messages",
-    label = "must be an async fn of up to eight extractors",
-    note = "each argument must implement `FromMessage<V, S>`, `V` and `S` being the router's"
+    message = "`{Self}` cannot handle messages of sessions with values of type `{V}`, with a state of type `{S}`",
+    label = "must be an async fn of up to eight extractors of a message",
+    note = "these are `Session<{V}>`, `Live<{V}>`, `Data<T>`, `Params<T>`, `Message`, `Topic`, `State<T>` with \
+            `T: FromRef<{S}>`, and `Option` or `Result` of them"
 )]
 pub trait MessageHandler<T, V, S>: Clone + Send + Sync + 'static {
     /// What the function returns.

@@ -1,0 +1,107 @@
+//! Authentication by what an application has already, and by what takes too long.
+
+use std::{convert::Infallible, future, time::Duration};
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, State},
+    http::{StatusCode, request::Parts},
+};
+use axum_live::{Live, LiveLayer, Session, accept};
+use axum_live_test::{RawSocket, Request};
+use tokio::sync::mpsc;
+
+use crate::app::{serve, soon};
+
+/// An extractor as an application has it for its other handlers.
+struct Name(String);
+
+impl<S: Sync> FromRequestParts<S> for Name {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let name = parts.headers.get("x-user").and_then(|name| name.to_str().ok());
+        name.map(|name| Self(name.into())).ok_or((StatusCode::UNAUTHORIZED, "who are you?"))
+    }
+}
+
+impl From<Name> for String {
+    fn from(Name(name): Name) -> Self {
+        name
+    }
+}
+
+#[derive(Clone)]
+struct Greeting(&'static str);
+
+/// An extractor that needs a state.
+struct Greeted(String);
+
+impl FromRequestParts<Greeting> for Greeted {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, state: &Greeting) -> Result<Self, Self::Rejection> {
+        let Name(name) = Name::from_request_parts(parts, state).await?;
+        Ok(Self(format!("{} {name}", state.0)))
+    }
+}
+
+impl From<Greeted> for String {
+    fn from(Greeted(name): Greeted) -> Self {
+        name
+    }
+}
+
+/// Asserts that a layer lets in who says a name, with this value, and answers everybody else with the rejection.
+async fn assert_authenticates(layer: LiveLayer<String>, value: &str) {
+    let handler = async |session: Session<String>| session.send("you", session.value()).unwrap();
+    let addr = serve(Router::new().route("/ws", layer.handler(handler))).await;
+    let mut socket = RawSocket::connect(addr).await.unwrap();
+    let refused = socket.request(&Request::new("/ws")).await.unwrap();
+    assert_eq!((refused.status(), refused.text().as_str()), (401, "who are you?"));
+    socket.upgrade(&Request::new("/ws").header("X-User", "ann")).await.unwrap();
+    assert_eq!(socket.expect_json("you").await.unwrap(), value);
+}
+
+#[tokio::test]
+async fn an_extractor_authenticates_with_its_state_or_without() {
+    let live = Live::<String>::builder().build();
+    assert_authenticates(LiveLayer::from_extractor::<Name>(&live), "ann").await;
+    let layer = LiveLayer::from_extractor_with_state::<Greeted, _>(&live, Greeting("hello"));
+    assert_authenticates(layer, "hello ann").await;
+}
+
+#[tokio::test]
+async fn a_function_that_authenticates_has_the_state_of_its_layer() {
+    let live = Live::<String>::builder().build();
+    let authenticate = async |State(greeting): State<Greeting>, Name(name): Name| {
+        Ok::<_, Infallible>(format!("{} {name}", greeting.0))
+    };
+    assert_authenticates(LiveLayer::with_state(&live, Greeting("welcome"), authenticate), "welcome ann").await;
+}
+
+#[tokio::test]
+async fn auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
+    struct Dropped(mpsc::UnboundedSender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).ok();
+        }
+    }
+
+    let live = Live::<()>::builder().build();
+    let (drops, mut dropped) = mpsc::unbounded_channel();
+    let authenticate = async move || {
+        let _dropped = Dropped(drops);
+        future::pending::<Result<(), Infallible>>().await
+    };
+    let layer = LiveLayer::new(&live, authenticate).auth_timeout(Duration::from_millis(50));
+    let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
+    for request in [Request::new("/ws"), Request::plain("/ws")] {
+        let reply = RawSocket::connect(addr).await.unwrap().request(&request).await.unwrap();
+        assert_eq!(reply.status(), 503);
+        assert!(!reply.body().is_empty(), "it does not say why");
+        soon("the end of auth", dropped.recv()).await.unwrap();
+    }
+    assert!(live.is_empty());
+}
