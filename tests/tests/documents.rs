@@ -24,12 +24,12 @@ fn pages(folder: &str) -> Vec<PathBuf> {
 fn prose(page: &Path) -> String {
     let text = fs::read_to_string(page).unwrap();
     let mut is_code = false;
-    let mut lines = text.lines().filter(|line| {
+    let is_prose = |line: &&str| {
         let is_fence = line.trim_start().starts_with("```");
         is_code ^= is_fence;
         !is_code && !is_fence
-    });
-    lines.by_ref().collect::<Vec<_>>().join("\n")
+    };
+    text.lines().filter(is_prose).collect::<Vec<_>>().join("\n")
 }
 
 /// What a page's links lead to: `[…](target)` and `[…]: target`.

@@ -61,6 +61,7 @@ fn builder() -> Builder<User> {
     Live::builder()
         .user(|user: &User| user.user.clone())
         .presence_linger(Duration::ZERO)
+        .close_timeout(Duration::from_secs(60))
         .on_message(messages.into_hook())
 }
 
