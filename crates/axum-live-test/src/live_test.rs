@@ -138,7 +138,8 @@ impl LiveTest {
         }
     }
 
-    /// Waits for the server to close with this code, and answers; what comes back is what the server said of it.
+    /// Waits for the server to close with this code, answers and hangs up; what comes back is what the server said of
+    /// it.
     ///
     /// # Errors
     ///
@@ -147,9 +148,11 @@ impl LiveTest {
         let frame = self.event().await?;
         match frame.as_close() {
             Some((Some(got), reason)) if got == code => {
+                let reason = reason.to_owned();
                 // The server may have had this answer already, when it was the client that closed.
                 self.socket.close(code, "").await.ok();
-                Ok(reason.to_owned())
+                self.socket.half_close().await.ok();
+                Ok(reason)
             }
             _ => {
                 let got = String::from_utf8_lossy(frame.payload());
@@ -168,14 +171,24 @@ impl LiveTest {
         self.stall.set(false);
     }
 
-    /// Closes with 1000, and waits for the server's answer.
+    /// Closes with 1000, and waits for the server's answer, whatever comes before it.
     ///
     /// # Errors
     ///
     /// When the server answers otherwise.
     pub async fn close(mut self) -> Result<(), RawSocketError> {
         self.socket.close(1000, "").await?;
-        self.expect_close(1000).await.map(drop)
+        loop {
+            let frame = self.event().await?;
+            match frame.as_close() {
+                None => {}
+                Some((Some(1000), _)) => return Ok(()),
+                Some(_) => {
+                    let got = String::from_utf8_lossy(frame.payload());
+                    return Err(RawSocketError::unexpected("a close with 1000", got));
+                }
+            }
+        }
     }
 
     /// The socket beneath, for what a client should not do.

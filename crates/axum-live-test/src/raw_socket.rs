@@ -121,6 +121,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
         bounded(self.patience, "half a close", self.stream.shutdown()).await
     }
 
+    /// Reads so many bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// When fewer come.
+    pub async fn bytes(&mut self, length: usize) -> Result<Vec<u8>> {
+        let take = |received: &mut Vec<u8>| (received.len() >= length).then(|| received.drain(..length).collect());
+        self.until(&format!("{length} bytes"), take).await
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
@@ -148,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
             return Err(RawSocketError::unexpected(AWAITED, head));
         };
         let body = match length {
-            Length::Bytes(length) => self.take(length).await?,
+            Length::Bytes(length) => self.bytes(length).await?,
             Length::Chunked => self.chunks().await?,
             Length::UntilEof => self.rest().await?,
         };
@@ -281,12 +291,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
         wanted(&frame).ok_or_else(unwanted)
     }
 
-    /// Takes `length` bytes.
-    async fn take(&mut self, length: usize) -> Result<Vec<u8>> {
-        let take = |received: &mut Vec<u8>| (received.len() >= length).then(|| received.drain(..length).collect());
-        self.until(&format!("{length} bytes"), take).await
-    }
-
     /// Takes a chunked body; trailers are not expected.
     async fn chunks(&mut self) -> Result<Vec<u8>> {
         const AWAITED: &str = "a chunk";
@@ -298,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
             let Some(length) = length else {
                 return Err(RawSocketError::unexpected(AWAITED, printable(&line)));
             };
-            let mut chunk = self.take(length + 2).await?;
+            let mut chunk = self.bytes(length + 2).await?;
             chunk.truncate(length);
             if chunk.is_empty() {
                 return Ok(body);

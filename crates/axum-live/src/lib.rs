@@ -4,6 +4,9 @@
 //! Sessions have an id and a typed value, subscribe to topics, and [`publish`](Live::publish) reaches every
 //! subscriber. Slow clients, sockets that died, floods and shutdowns are taken care of, by defaults that are safe.
 //!
+//! The [guide](https://github.com/axum-live/axum-live/blob/main/docs/README.md) begins with an empty folder, and has a
+//! chapter for each of the subjects on this page.
+//!
 //! # In five minutes
 //!
 //! **1. The engine.** [`Live<V>`](Live) is a cheap handle; `V` is what you know of a client. Hooks say what is to be
@@ -65,9 +68,6 @@
 //! # let _: Router = app;
 //! ```
 //!
-//! Where messages become many, a [`MessageRouter`] brings each to a handler of its own, an async function of extractors
-//! as in axum, and tells the client what failed.
-//!
 //! **3. From anywhere else.** Handlers and background tasks publish with a clone of the same handle.
 //!
 //! ```
@@ -94,6 +94,56 @@
 //!
 //! **5. The end.** [`Live::shutdown`] writes what is queued, closes every session with 1001 and waits for its
 //! `on_close`: give it to axum's `with_graceful_shutdown`.
+//!
+//! # Messages to handlers
+//!
+//! Where messages become many, a [`MessageRouter`] brings each to a handler of its own, an async function of extractors
+//! as in axum, and tells the client what failed. A [`SubscriptionPolicy`] lets clients subscribe by themselves, to what
+//! it allows.
+//!
+//! ```
+//! use axum_live::{ClientError, Data, Live, MessageRouter, Params, Session, SubscriptionPolicy};
+//!
+//! struct User {
+//!     id: u64,
+//! }
+//!
+//! async fn say(live: Live<User>, Params(room): Params<String>, Data(text): Data<String>) -> Result<(), ClientError> {
+//!     live.publish(format!("room:{room}"), &text)?;
+//!     Ok(())
+//! }
+//!
+//! async fn own(session: Session<User>, Params(id): Params<u64>) -> bool {
+//!     session.value().id == id
+//! }
+//!
+//! let policy = SubscriptionPolicy::new().allow("room:{room}").allow_if("user:{id}", own);
+//! let messages = MessageRouter::new().on("room:{room}:say", say).subscriptions(policy);
+//! let live = Live::builder().on_message(messages.into_hook()).build();
+//! ```
+//!
+//! # People
+//!
+//! A session is a tab. Tell the node [whose it is](Builder::user), and [`Live::user`] reaches all tabs of a person,
+//! while [`Live::presence`] tells who is in a topic, by person and not by tab.
+//!
+//! ```
+//! use axum_live::{ClientError, Live, Session};
+//!
+//! struct User {
+//!     id: u64,
+//! }
+//!
+//! async fn enter(session: Session<User>, live: Live<User>) -> Result<(), ClientError> {
+//!     let lobby = live.presence("room:lobby")?;
+//!     lobby.track(&session, &"on the phone")?; // present, until the session ends
+//!     lobby.subscribe(&session)?; // told who is, and who comes and goes
+//!     live.user(7).send("dm", "somebody came in")?;
+//!     Ok(())
+//! }
+//!
+//! let live = Live::builder().user(|user: &User| user.id).build();
+//! ```
 //!
 //! # What holds
 //!

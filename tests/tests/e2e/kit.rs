@@ -88,3 +88,21 @@ async fn pings_are_answered_while_something_is_expected() {
     }
     client.expect::<()>("later").await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_does_not_mind_what_it_has_not_read() {
+    let live =
+        Live::<()>::builder().on_connect(async |session: Session<()>| session.send("unread", &()).unwrap()).build();
+    let client = LiveTest::connect(&app(&live), "/ws").await.unwrap();
+    client.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_closed_keeps_no_shutdown_waiting() {
+    let live = Live::<()>::builder().build();
+    let mut client = LiveTest::connect(&app(&live), "/ws").await.unwrap();
+    let start = Instant::now();
+    let (report, reason) = tokio::join!(live.shutdown(), client.expect_close(1001));
+    assert_eq!((report.closed(), reason.unwrap().as_str()), (1, "the server is shutting down"));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}

@@ -1,0 +1,109 @@
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, extract::Query, http::StatusCode};
+use axum_live::{
+    Builder, ClientError, Data, Frame, Heartbeat, Live, LiveLayer, Message, MessageRouter, Params, Session,
+    SubscriptionPolicy, accept,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+
+/// The server of the examples, on a port of its own until the test's runtime ends.
+pub(crate) struct App {
+    pub(crate) addr: SocketAddr,
+    /// What answers at `/ws`.
+    pub(crate) live: Live<User>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct User {
+    user: String,
+}
+
+#[derive(Deserialize)]
+struct Publication {
+    topic: String,
+    data: Box<RawValue>,
+}
+
+impl App {
+    pub(crate) async fn serve() -> Self {
+        let live = builder().build();
+        let beat = Heartbeat::every(Duration::from_millis(50)).timeout(Duration::from_millis(500));
+        let restless = builder()
+            .heartbeat(beat)
+            .write_timeout(Duration::from_millis(50))
+            .queue_size(usize::MAX)
+            .queue_bytes(64 << 20)
+            .build();
+        let router = Router::new()
+            .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
+            .route("/restless", LiveLayer::new(&restless, authenticate).handler(accept));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { addr, live }
+    }
+}
+
+fn builder() -> Builder<User> {
+    let policy = SubscriptionPolicy::new().allow("news").allow("many:{n}").allow_if("user:{user}", own);
+    let messages = MessageRouter::new()
+        .subscriptions(policy)
+        .on("echo", echo)
+        .on("publish", publish)
+        .on("watch", watch)
+        .on("enter", enter)
+        .on("bye", bye)
+        .on("flood", flood)
+        .on("panic", panic);
+    Live::builder()
+        .user(|user: &User| user.user.clone())
+        .presence_linger(Duration::ZERO)
+        .close_timeout(Duration::from_secs(60))
+        .on_message(messages.into_hook())
+}
+
+async fn authenticate(Query(user): Query<User>) -> Result<User, StatusCode> {
+    if user.user.is_empty() { Err(StatusCode::UNAUTHORIZED) } else { Ok(user) }
+}
+
+async fn own(session: Session<User>, Params(user): Params<String>) -> bool {
+    session.value().user == user
+}
+
+async fn echo(session: Session<User>, message: Message) -> Result<(), ClientError> {
+    session.send("echo", message.json::<&RawValue>()?)?;
+    Ok(())
+}
+
+async fn publish(live: Live<User>, Data(Publication { topic, data }): Data<Publication>) -> Result<(), ClientError> {
+    live.publish(topic, &data)?;
+    Ok(())
+}
+
+async fn watch(session: Session<User>, live: Live<User>) -> Result<(), ClientError> {
+    live.presence("room")?.subscribe(&session)?;
+    Ok(())
+}
+
+async fn enter(session: Session<User>, live: Live<User>, message: Message) -> Result<(), ClientError> {
+    live.presence("room")?.track(&session, message.json::<&RawValue>()?)?;
+    Ok(())
+}
+
+async fn bye(session: Session<User>) {
+    session.close();
+}
+
+async fn panic() {
+    panic!("as the test wishes");
+}
+
+/// Sends more than the kernel takes: at `/ws` more than may wait, at `/restless` all of it waits.
+async fn flood(session: Session<User>) {
+    for _ in 0..48 {
+        session.send_frame(Frame::binary(vec![0; 256 << 10])).ok();
+    }
+}
