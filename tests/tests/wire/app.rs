@@ -37,7 +37,9 @@ impl App {
             .queue_size(usize::MAX)
             .queue_bytes(64 << 20)
             .build();
+        let poor = builder().memory_budget(1 << 20).queue_bytes(64 << 20).build();
         let router = Router::new()
+            .route("/poor", LiveLayer::new(&poor, authenticate).handler(accept))
             .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
             .route("/restless", LiveLayer::new(&restless, authenticate).handler(accept));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,7 +103,8 @@ async fn panic() {
     panic!("as the test wishes");
 }
 
-/// Sends more than the kernel takes: at `/ws` more than may wait, at `/restless` all of it waits.
+/// Sends more than the kernel takes: at `/ws` more than may wait for a client, at `/poor` for all of them, at `/restless`
+/// all of it waits.
 async fn flood(session: Session<User>) {
     for _ in 0..48 {
         session.send_frame(Frame::binary(vec![0; 256 << 10])).ok();

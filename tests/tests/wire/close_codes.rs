@@ -6,7 +6,11 @@ use crate::{app::App, page};
 
 /// A client that has done what ends its session.
 async fn cause(code: u16, app: &App) -> RawSocket {
-    let path = if matches!(code, 4009 | 4012) { "/restless" } else { "/ws" };
+    let path = match code {
+        1013 => "/poor",
+        4009 | 4012 => "/restless",
+        _ => "/ws",
+    };
     // Little fits between the two, so that a client that does not read is felt.
     let mut socket = RawSocket::connect_with_receive_buffer(app.addr, 128 << 10).await.unwrap();
     socket.upgrade(&Request::new(&format!("{path}?user=ana"))).await.unwrap();
@@ -20,7 +24,7 @@ async fn cause(code: u16, app: &App) -> RawSocket {
         1007 => socket.send(&Frame::new(Frame::TEXT, [0xff])).await.unwrap(),
         1009 => socket.send(&Frame::text("").declaring(65_537)).await.unwrap(),
         1011 => socket.send_json("panic", ()).await.unwrap(),
-        4008 => socket.send_json("flood", ()).await.unwrap(),
+        1013 | 4008 => socket.send_json("flood", ()).await.unwrap(),
         4009 => {
             socket.send_json("flood", ()).await.unwrap();
             // From ping to ping of a client that answers the write timeout passes.
@@ -60,7 +64,7 @@ async fn last_words(mut socket: RawSocket) -> (u16, String) {
 #[tokio::test]
 async fn every_close_code_of_the_page_comes_with_its_words() {
     let table = page::table("### Close codes");
-    assert_eq!(table.len(), 11, "{table:?}");
+    assert_eq!(table.len(), 12, "{table:?}");
     for row in table {
         let [code, words, _] = row[..] else { panic!("{row:?}") };
         let app = App::serve().await;
