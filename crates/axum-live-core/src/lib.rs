@@ -18,6 +18,9 @@ mod heartbeat;
 mod hooks;
 mod hub;
 mod id;
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
+mod instructions;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
 mod linger;
