@@ -1,17 +1,18 @@
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use tokio::sync::Notify;
+
+use crate::sync::Mutex;
 
 /// How much of what was published is not delivered yet, on a node, and how much may be.
 pub(crate) struct Backlog {
     limit: Load,
-    deliveries: AtomicUsize,
-    bytes: AtomicUsize,
+    /// Under one lock, so that a publication is refused for what has been taken on, and never for another that is being
+    /// refused too: of that one's end nobody tells those who wait for room.
+    held: Mutex<Load>,
     relieved: Notify,
 }
 
 /// A weight that a [`Backlog`] bears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) deliveries: usize,
     pub(crate) bytes: usize,
@@ -23,36 +24,30 @@ pub(crate) struct Overloaded;
 
 impl Backlog {
     pub(crate) fn new(limit: Load) -> Self {
-        Self { limit, deliveries: AtomicUsize::new(0), bytes: AtomicUsize::new(0), relieved: Notify::new() }
+        Self { limit, held: Mutex::default(), relieved: Notify::new() }
     }
 
     /// Takes a publication on, if there is room; an empty backlog takes any.
     pub(crate) fn admit(&self, load: Load) -> Result<(), Overloaded> {
-        self.force(load);
-        let is_over = |held: usize, own: usize, limit: usize| held > own && held > limit;
-        if is_over(self.deliveries.load(Relaxed), load.deliveries, self.limit.deliveries)
-            || is_over(self.bytes.load(Relaxed), load.bytes, self.limit.bytes)
+        let mut held = self.held.lock();
+        let has_room = |held: usize, own: usize, limit: usize| held == 0 || held.saturating_add(own) <= limit;
+        if !has_room(held.deliveries, load.deliveries, self.limit.deliveries)
+            || !has_room(held.bytes, load.bytes, self.limit.bytes)
         {
-            self.subtract(load);
             return Err(Overloaded);
         }
+        held.add(load);
         Ok(())
     }
 
     /// Takes on what must not be refused.
     pub(crate) fn force(&self, load: Load) {
-        self.deliveries.fetch_add(load.deliveries, Relaxed);
-        self.bytes.fetch_add(load.bytes, Relaxed);
+        self.held.lock().add(load);
     }
 
     pub(crate) fn release(&self, load: Load) {
-        self.subtract(load);
+        self.held.lock().subtract(load);
         self.relieved.notify_waiters();
-    }
-
-    fn subtract(&self, load: Load) {
-        self.deliveries.fetch_sub(load.deliveries, Relaxed);
-        self.bytes.fetch_sub(load.bytes, Relaxed);
     }
 
     /// Told whenever there is more room.
@@ -62,6 +57,18 @@ impl Backlog {
 
     /// What it bears now.
     pub(crate) fn load(&self) -> Load {
-        Load { deliveries: self.deliveries.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+        *self.held.lock()
+    }
+}
+
+impl Load {
+    fn add(&mut self, other: Self) {
+        self.deliveries += other.deliveries;
+        self.bytes += other.bytes;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.deliveries -= other.deliveries;
+        self.bytes -= other.bytes;
     }
 }

@@ -13,7 +13,7 @@ use loom::thread;
 
 use crate::{
     attendance::{Attendance, Attendee, Tracks},
-    backlog::Load,
+    backlog::{Backlog, Load},
     budget::Budget,
     close::CloseReason,
     fanout::{Fanout, RunLimit, Urgency},
@@ -323,5 +323,19 @@ fn what_was_handed_over_before_the_close_goes_before_the_close_frame() {
         };
         assert_eq!(client.written(), expected);
         assert_eq!(bench.fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
+    });
+}
+
+#[test]
+fn an_empty_backlog_refuses_only_who_comes_second() {
+    loom::model(|| {
+        let backlog = Arc::new(Backlog::new(Load { deliveries: 10, bytes: 10 }));
+        let load = Load { deliveries: 6, bytes: 6 };
+        let other = thread::spawn({
+            let backlog = Arc::clone(&backlog);
+            move || backlog.admit(load).is_ok()
+        });
+        let one = backlog.admit(load).is_ok();
+        assert_ne!(one, other.join().unwrap());
     });
 }
