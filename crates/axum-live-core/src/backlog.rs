@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::sync::Notify;
 
 use crate::sync::Mutex;
@@ -18,6 +20,12 @@ pub(crate) struct Load {
     pub(crate) bytes: usize,
 }
 
+/// A publication's weight on a [`Backlog`], given back when the last who carries it lets go of it.
+pub(crate) struct Burden {
+    backlog: Arc<Backlog>,
+    load: Load,
+}
+
 /// The backlog cannot take a publication on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overloaded;
@@ -28,7 +36,7 @@ impl Backlog {
     }
 
     /// Takes a publication on, if there is room; an empty backlog takes any.
-    pub(crate) fn admit(&self, load: Load) -> Result<(), Overloaded> {
+    pub(crate) fn admit(self: &Arc<Self>, load: Load) -> Result<Burden, Overloaded> {
         let mut held = self.held.lock();
         let has_room = |held: usize, own: usize, limit: usize| held == 0 || held.saturating_add(own) <= limit;
         if !has_room(held.deliveries, load.deliveries, self.limit.deliveries)
@@ -37,17 +45,13 @@ impl Backlog {
             return Err(Overloaded);
         }
         held.add(load);
-        Ok(())
+        Ok(self.burden(load))
     }
 
     /// Takes on what must not be refused.
-    pub(crate) fn force(&self, load: Load) {
+    pub(crate) fn force(self: &Arc<Self>, load: Load) -> Burden {
         self.held.lock().add(load);
-    }
-
-    pub(crate) fn release(&self, load: Load) {
-        self.held.lock().subtract(load);
-        self.relieved.notify_waiters();
+        self.burden(load)
     }
 
     /// Told whenever there is more room.
@@ -58,6 +62,10 @@ impl Backlog {
     /// What it bears now.
     pub(crate) fn load(&self) -> Load {
         *self.held.lock()
+    }
+
+    fn burden(self: &Arc<Self>, load: Load) -> Burden {
+        Burden { backlog: Arc::clone(self), load }
     }
 }
 
@@ -70,5 +78,12 @@ impl Load {
     fn subtract(&mut self, other: Self) {
         self.deliveries -= other.deliveries;
         self.bytes -= other.bytes;
+    }
+}
+
+impl Drop for Burden {
+    fn drop(&mut self) {
+        self.backlog.held.lock().subtract(self.load);
+        self.backlog.relieved.notify_waiters();
     }
 }

@@ -7,7 +7,7 @@ use std::{
 use tokio::{sync::Notify, task};
 
 use crate::{
-    backlog::{Backlog, Load, Overloaded},
+    backlog::{Backlog, Burden, Load, Overloaded},
     budget::Budget,
     frame::Frame,
     id::SessionId,
@@ -43,7 +43,6 @@ pub(crate) struct Lane {
     /// Whether a task carries when the bell rings. Without one, whoever hands over does.
     manned: AtomicBool,
     bell: Arc<Notify>,
-    backlog: Arc<Backlog>,
     budget: Arc<Budget>,
     run_limit: RunLimit,
 }
@@ -73,6 +72,7 @@ pub(crate) enum Urgency {
 #[derive(Default)]
 pub(crate) struct Run {
     frames: Vec<Frame>,
+    burdens: Vec<Arc<Burden>>,
     /// The frames end to end, where there are several.
     joined: Vec<u8>,
 }
@@ -94,7 +94,7 @@ struct Publication {
     frame: Frame,
     receivers: Receivers,
     except: Option<Arc<Outbox>>,
-    load: Load,
+    burden: Arc<Burden>,
 }
 
 /// What is at work.
@@ -110,7 +110,6 @@ struct Round {
     receivers: Receivers,
     except: Option<Arc<Outbox>>,
     next: usize,
-    load: Load,
 }
 
 /// Unmans the lane when its task ends, be it with the runtime, and does what is left to do.
@@ -121,7 +120,7 @@ struct Shift {
 impl Fanout {
     pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
         let backlog = Arc::new(Backlog::new(limit));
-        let lane = |index| Lane::new(index, Arc::clone(&backlog), Arc::clone(budget), run_limit);
+        let lane = |index| Lane::new(index, Arc::clone(budget), run_limit);
         let lanes = (0..tasks.max(1)).map(|index| Arc::new(lane(index))).collect();
         Self { lanes, backlog }
     }
@@ -153,19 +152,19 @@ impl Fanout {
     ) -> Result<usize, Overloaded> {
         let except = except.filter(|except| audience.contains(except));
         let members = audience.len();
-        let mut bytes = frame.len();
-        let load = Load { deliveries: members, bytes };
-        match urgency {
+        let load = Load { deliveries: members, bytes: frame.len() };
+        let burden = match urgency {
             _ if members == 0 => return Ok(0),
             Urgency::Refusable => self.backlog.admit(load)?,
             Urgency::Certain => self.backlog.force(load),
-        }
+        };
+        let burden = Arc::new(burden);
         for (lane, roster) in self.lanes.iter().zip(&audience.rosters).filter(|(_, roster)| roster.len() > 0) {
             lane.hand_over(Job::Publish(Publication {
                 frame: frame.clone(),
                 receivers: roster.receivers().clone(),
                 except: except.cloned(),
-                load: Load { deliveries: roster.len(), bytes: mem::take(&mut bytes) },
+                burden: Arc::clone(&burden),
             }));
         }
         Ok(members - usize::from(except.is_some()))
@@ -178,7 +177,7 @@ impl Fanout {
 }
 
 impl Lane {
-    fn new(index: usize, backlog: Arc<Backlog>, budget: Arc<Budget>, run_limit: RunLimit) -> Self {
+    fn new(index: usize, budget: Arc<Budget>, run_limit: RunLimit) -> Self {
         Self {
             index,
             jobs: Mutex::default(),
@@ -186,7 +185,6 @@ impl Lane {
             cart: Mutex::default(),
             manned: AtomicBool::new(false),
             bell: Arc::default(),
-            backlog,
             budget,
             run_limit,
         }
@@ -261,7 +259,7 @@ impl Lane {
                         }
                     }
                     None => {
-                        self.backlog.release(round.load);
+                        cart.run.burdens.clear();
                         self.pending.fetch_sub(cart.run.frames.len(), SeqCst);
                         cart.round = None;
                         cart.run.frames.clear();
@@ -340,7 +338,7 @@ impl Run {
 impl Cart {
     /// Begins a round with a publication and those right behind it that go to the same receivers.
     fn begin(&mut self, first: Publication, limit: RunLimit) {
-        let Publication { frame, receivers, except, mut load } = first;
+        let Publication { frame, receivers, except, burden } = first;
         let same_exception = |other: &Option<Arc<Outbox>>| match (&except, other) {
             (None, None) => true,
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -348,6 +346,7 @@ impl Cart {
         };
         let mut bytes = frame.len();
         self.run.frames.push(frame);
+        self.run.burdens.push(burden);
         while self.run.frames.len() < limit.messages
             && let Some(Job::Publish(next)) = self.jobs.front()
             && bytes + next.frame.len() <= limit.bytes
@@ -356,15 +355,14 @@ impl Cart {
             && let Some(Job::Publish(next)) = self.jobs.pop_front()
         {
             bytes += next.frame.len();
-            load.deliveries += next.load.deliveries;
-            load.bytes += next.load.bytes;
             self.run.frames.push(next.frame);
+            self.run.burdens.push(next.burden);
         }
         self.run.joined.clear();
         if self.run.frames.len() > 1 {
             self.run.frames.iter().for_each(|frame| self.run.joined.extend_from_slice(frame.wire()));
         }
-        self.round = Some(Round { receivers, except, next: 0, load });
+        self.round = Some(Round { receivers, except, next: 0 });
     }
 }
 

@@ -321,3 +321,27 @@ fn a_frame_that_has_begun_is_ended_whatever_has_a_place_behind_it() {
     ];
     run(&acts.concat(), TIGHT).unwrap();
 }
+
+/// A fan-out whose lanes carry when they are told to, and an audience of a session in each.
+fn halted() -> (Fanout, Audience) {
+    let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
+    let fanout = Fanout::new(LANES, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(usize::MAX)));
+    fanout.lanes.iter().for_each(|lane| lane.manned.store(true, SeqCst));
+    let mut audience = Audience::default();
+    while audience.rosters.iter().filter(|roster| roster.len() > 0).count() < LANES {
+        audience.insert(&Client::new(audience.len(), &fanout, TIGHT).outbox);
+    }
+    (fanout, audience)
+}
+
+#[test]
+fn a_publication_weighs_on_the_backlog_until_the_last_lane_is_done_with_it() {
+    let (fanout, audience) = halted();
+    let frame = frame(0, 100);
+    fanout.publish(&audience, &frame, None, Urgency::Refusable).unwrap();
+    for lane in &fanout.lanes {
+        assert_eq!(fanout.backlog().load().bytes, frame.len());
+        lane.carry(usize::MAX);
+    }
+    assert_eq!(fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
+}
