@@ -20,6 +20,9 @@ use crate::{
 /// Deliveries of one task before other tasks have their turn.
 const QUOTA: usize = 128;
 
+/// Room for so many jobs stays when a lane has done all that it had.
+const ROOM: usize = 256;
+
 /// Carries what is published to the sessions it is for: a few tasks, each with sessions of its own, which hand the
 /// kernel what has piled up, so that to publish is no more than to hand over.
 pub(crate) struct Fanout {
@@ -268,6 +271,7 @@ impl Lane {
                 continue;
             }
             if cart.jobs.is_empty() {
+                cart.jobs.shrink_to(ROOM);
                 mem::swap(&mut cart.jobs, &mut *self.jobs.lock());
             }
             match cart.jobs.pop_front() {

@@ -65,6 +65,7 @@ impl Roster {
         if last_chunk.is_empty() {
             chunks.pop();
             chunks.shrink_to(chunks.len() * 2);
+            self.places.shrink_to(chunks.len() * 2 * CHUNK);
         }
         self.places.remove(&address(outbox));
         if !Arc::ptr_eq(&last, outbox) {
@@ -122,18 +123,23 @@ mod tests {
         outbox::Bounds,
     };
 
+    fn fanout() -> Fanout {
+        let limit = Load { deliveries: 1, bytes: 1 };
+        Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(1)))
+    }
+
+    fn outbox(fanout: &Fanout) -> Arc<Outbox> {
+        let id = SessionId::random();
+        Arc::new(Outbox::new(id, Bounds { messages: 1, bytes: 1 }, Arc::clone(fanout.lane(&id))))
+    }
+
     proptest! {
         #[test]
         fn roster_is_a_set_and_what_it_handed_out_stays_as_it_was(
             changes in prop::collection::vec((0..300_usize, any::<bool>(), any::<bool>()), 0..2000),
         ) {
-            let limit = Load { deliveries: 1, bytes: 1 };
-            let fanout = Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(1)));
-            let outbox = |_| {
-                let id = SessionId::random();
-                Arc::new(Outbox::new(id, Bounds { messages: 1, bytes: 1 }, Arc::clone(fanout.lane(&id))))
-            };
-            let outboxes: Vec<_> = (0..300).map(outbox).collect();
+            let fanout = fanout();
+            let outboxes: Vec<_> = (0..300).map(|_| outbox(&fanout)).collect();
             let addresses = |receivers: &Receivers| {
                 let mut all: Vec<_> = receivers.iter().map(address).collect();
                 all.sort_unstable();
@@ -163,5 +169,16 @@ mod tests {
                 prop_assert!(receivers.get(model.len()).is_none());
             }
         }
+    }
+
+    #[test]
+    fn a_roster_that_shrinks_gives_its_memory_back() {
+        let fanout = fanout();
+        let mut roster = Roster::default();
+        let outboxes: Vec<_> = (0..10_000).map(|_| outbox(&fanout)).collect();
+        outboxes.iter().for_each(|outbox| roster.insert(outbox));
+        outboxes.iter().skip(100).for_each(|outbox| roster.remove(outbox));
+        assert_eq!(roster.len(), 100);
+        assert!(roster.places.capacity() < 1000 && roster.receivers.chunks.capacity() < 10);
     }
 }

@@ -345,3 +345,15 @@ fn a_publication_weighs_on_the_backlog_until_the_last_lane_is_done_with_it() {
     }
     assert_eq!(fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
 }
+
+#[test]
+fn a_lane_keeps_no_memory_of_a_burst() {
+    let (fanout, audience) = halted();
+    for number in 0..10_000 {
+        fanout.publish(&audience, &frame(number, 0), None, Urgency::Refusable).unwrap();
+    }
+    for lane in &fanout.lanes {
+        lane.carry(usize::MAX);
+        assert!(lane.jobs.lock().capacity() + lane.cart.lock().jobs.capacity() < 1000);
+    }
+}
