@@ -178,6 +178,7 @@ impl Outbox {
             if taken == run.wire().len() {
                 return;
             }
+            state.charge(self.lane.budget());
             for frame in run.charged_frames(self.lane.budget()) {
                 if taken >= frame.len() {
                     taken -= frame.len();
@@ -614,5 +615,19 @@ mod tests {
         let close = CloseReason::Overloaded.frame().unwrap();
         assert_eq!(written, [&Frame::text("begun").wire()[..], close.wire()].concat());
         assert_eq!(outbox.lane.budget().held(), 0);
+    }
+
+    #[test]
+    fn all_that_waits_is_charged_whatever_way_it_came() {
+        let (fanout, outbox) = outbox();
+        let mut audience = Audience::default();
+        audience.insert(&outbox);
+        outbox.open(None);
+        let (sent, published) = (Frame::text("sent"), Frame::text("published"));
+        outbox.send(sent.clone()).unwrap();
+        fanout.publish(&audience, &published, None, Urgency::Refusable).unwrap();
+        fanout.ring();
+        outbox.flush(&mut Context::from_waker(Waker::noop()), |_, _| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(outbox.lane.budget().held(), sent.len() + published.len());
     }
 }
