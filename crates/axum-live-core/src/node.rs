@@ -191,9 +191,10 @@ impl<V> Node<V> {
             if !self.budget.is_exceeded() {
                 return;
             }
-            warn!(target: "axum_live", session_id = %outbox.id(), "evicted: too much waits for all clients together");
-            self.counters.evictions.add_one();
-            outbox.evict();
+            if outbox.evict() {
+                warn!(target: "axum_live", session_id = %outbox.id(), "evicted: too much waits for all clients together");
+                self.counters.evictions.add_one();
+            }
         }
     }
 

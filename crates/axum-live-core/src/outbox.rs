@@ -323,18 +323,19 @@ impl Outbox {
         self.state.lock().queue.iter().find_map(Frame::waits_since)
     }
 
-    /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun.
-    pub(crate) fn evict(&self) {
-        let sleeper = {
+    /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun and the
+    /// close frame. The first reason wins; answers whether it was this.
+    pub(crate) fn evict(&self) -> bool {
+        let (is_first, sleeper) = {
             let mut state = self.state.lock();
-            if !state.sealed {
-                state.drop_waiting();
-                state.latch.get_or_insert_with(|| Box::new(CloseReason::Overloaded));
-                state.seal();
-            }
-            state.sleeper.take()
+            state.drop_waiting();
+            let is_first = state.latch.is_none();
+            state.latch.get_or_insert_with(|| Box::new(CloseReason::Overloaded));
+            state.seal();
+            (is_first, state.sleeper.take())
         };
         wake(sleeper);
+        is_first
     }
 
     /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed.
@@ -444,9 +445,12 @@ impl State {
         uncharged.filter(|frame| !frame.is_control()).for_each(|frame| frame.charge(budget));
     }
 
-    /// Drops what waits, but for a frame that has begun: the stream has to see its end.
+    /// Drops what waits, but for a frame that has begun, whose end the stream has to see, and the close frame.
     fn drop_waiting(&mut self) {
-        self.queue.truncate(usize::from(self.written > 0));
+        let begun = usize::from(self.written > 0);
+        let end = self.queue.len().saturating_sub(usize::from(self.sealed));
+        self.queue.drain(begun..end.max(begun));
+        self.queue.shrink_to_fit();
         let (controls, data): (Vec<_>, Vec<_>) = self.queue.iter().partition(|frame| frame.is_control());
         (self.controls, self.bytes) = (controls.len(), data.iter().map(|frame| frame.len()).sum());
     }
@@ -629,5 +633,32 @@ mod tests {
         fanout.ring();
         outbox.flush(&mut Context::from_waker(Waker::noop()), |_, _| Err(io::ErrorKind::WouldBlock.into()));
         assert_eq!(outbox.lane.budget().held(), sent.len() + published.len());
+    }
+
+    #[test]
+    fn evicted_outbox_that_is_closing_keeps_its_close_frame_only() {
+        let (_fanout, outbox) = outbox();
+        outbox.open(None);
+        outbox.send(Frame::text("waiting")).unwrap();
+        outbox.push_control(Frame::ping(b""));
+        outbox.close(CloseReason::Shutdown);
+        let mut written = Vec::new();
+        let mut flush = |room: usize| {
+            outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| {
+                let count = slices[0].len().min(room.saturating_sub(written.len()));
+                written.extend_from_slice(&slices[0][..count]);
+                if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+            })
+        };
+        flush(0);
+        assert!(outbox.lane.budget().held() > 0);
+        outbox.evict();
+        assert_eq!(outbox.lane.budget().held(), 0);
+        assert_eq!(outbox.reason(), Some(CloseReason::Shutdown));
+        let close = CloseReason::Shutdown.frame().unwrap();
+        flush(1);
+        outbox.evict();
+        assert!(flush(usize::MAX).empty);
+        assert_eq!(written, &close.wire()[..]);
     }
 }
