@@ -20,6 +20,9 @@ use crate::{
 /// Deliveries of one task before other tasks have their turn.
 const QUOTA: usize = 128;
 
+/// Bytes that count as another delivery, for to copy them takes as long.
+const DELIVERY_BYTES: usize = 16 << 10;
+
 /// Room for so many jobs stays when a lane has done all that it had.
 const ROOM: usize = 256;
 
@@ -113,6 +116,8 @@ struct Round {
     receivers: Receivers,
     except: Option<Arc<Outbox>>,
     next: usize,
+    /// What each delivery takes of a quota beyond one.
+    surcharge: usize,
 }
 
 /// Unmans the lane when its task ends, be it with the runtime, and does what is left to do.
@@ -259,6 +264,7 @@ impl Lane {
                         round.next += 1;
                         if !round.except.as_ref().is_some_and(|except| Arc::ptr_eq(except, outbox)) {
                             outbox.deliver(&mut cart.run);
+                            left = left.saturating_sub(round.surcharge);
                         }
                     }
                     None => {
@@ -366,7 +372,8 @@ impl Cart {
         if self.run.frames.len() > 1 {
             self.run.frames.iter().for_each(|frame| self.run.joined.extend_from_slice(frame.wire()));
         }
-        self.round = Some(Round { receivers, except, next: 0 });
+        let surcharge = self.run.wire().len() / DELIVERY_BYTES;
+        self.round = Some(Round { receivers, except, next: 0, surcharge });
     }
 }
 

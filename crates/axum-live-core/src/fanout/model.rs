@@ -357,3 +357,13 @@ fn a_lane_keeps_no_memory_of_a_burst() {
         assert!(lane.jobs.lock().capacity() + lane.cart.lock().jobs.capacity() < 1000);
     }
 }
+
+#[test]
+fn other_tasks_have_their_turn_between_large_deliveries() {
+    let (fanout, audience) = halted();
+    fanout.publish(&audience, &frame(0, QUOTA * DELIVERY_BYTES), None, Urgency::Refusable).unwrap();
+    for lane in &fanout.lanes {
+        assert!(lane.carry(QUOTA));
+        assert!(!lane.carry(QUOTA));
+    }
+}
