@@ -108,6 +108,9 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// Publishes to a topic: every session that is subscribed to it at the call gets the message, or ends with a
     /// reason. Never waits, and a slow subscriber delays nobody. Answers the number of receivers.
     ///
+    /// Tasks of the runtime carry it from here. As with any task that was woken, one that goes on for long without an
+    /// await, after it has published, may hold them up.
+    ///
     /// # Errors
     ///
     /// See [`PublishError`]; topic and data are checked even when nobody is subscribed.

@@ -88,6 +88,8 @@ struct State {
     bytes: usize,
     /// Frames on their way through the lane that have a place in the queue.
     reserved: Bounds,
+    /// Publications in the queue of a stream that only its task writes to, and that it has had no turn to write.
+    burst: Bounds,
     /// Of the first frame, what the kernel has already.
     written: usize,
     /// Control frames in the queue; all but a begun one stand before the data frames.
@@ -120,7 +122,8 @@ impl Outbox {
         let state = State {
             queue: VecDeque::new(),
             bytes: 0,
-            reserved: Bounds { messages: 0, bytes: 0 },
+            reserved: Bounds::NOTHING,
+            burst: Bounds::NOTHING,
             written: 0,
             controls: 0,
             gate: Gate::Shut,
@@ -187,6 +190,9 @@ impl Outbox {
                 // A frame that the stream has begun with has to be ended.
                 if taken == 0 && state.make_room(frame, self.bounds, Delivery::Publish).is_err() {
                     break;
+                }
+                if !state.is_stuck() {
+                    state.burst.add(frame);
                 }
                 state.push(frame.clone());
                 state.written += mem::take(&mut taken);
@@ -355,6 +361,8 @@ impl Outbox {
 }
 
 impl Bounds {
+    const NOTHING: Self = Self { messages: 0, bytes: 0 };
+
     fn add(&mut self, frame: &Frame) {
         self.messages += 1;
         self.bytes += frame.len();
@@ -375,8 +383,11 @@ impl State {
         self.queue.len() - self.controls + self.reserved.messages
     }
 
-    fn has_room(&self, frame: &Frame, bounds: Bounds) -> bool {
-        self.messages() == 0 || self.messages() < bounds.messages && self.charged(bounds) + frame.len() <= bounds.bytes
+    /// Whether a frame has room, some of what is there left aside.
+    fn has_room(&self, frame: &Frame, bounds: Bounds, aside: Bounds) -> bool {
+        let messages = self.messages() - aside.messages;
+        let bytes = self.charged(bounds).saturating_sub(aside.bytes);
+        messages == 0 || messages < bounds.messages && bytes + frame.len() <= bounds.bytes
     }
 
     fn is_over(&self, bounds: Bounds) -> bool {
@@ -402,14 +413,19 @@ impl State {
     /// Sees whether a frame has room, after writing what waits if need be. Without room the session is closed: what
     /// came before the frame is all that it gets.
     fn make_room(&mut self, frame: &Frame, bounds: Bounds, delivery: Delivery) -> Result<(), Refused> {
-        if !self.has_room(frame, bounds) {
+        if !self.has_room(frame, bounds, Bounds::NOTHING) {
             self.write_through();
         }
         if self.sealed {
             return Err(Refused::Closed);
         }
-        let is_backlog_of_ours = delivery == Delivery::Publish && !self.is_stuck();
-        if !self.has_room(frame, if is_backlog_of_ours { bounds.times(BURST) } else { bounds }) {
+        // A backlog of ours is no fault of the client's.
+        let (bounds, aside) = match delivery {
+            _ if self.is_stuck() => (bounds, Bounds::NOTHING),
+            Delivery::Publish => (bounds.times(BURST), Bounds::NOTHING),
+            Delivery::Send => (bounds, self.burst),
+        };
+        if !self.has_room(frame, bounds, aside) {
             self.latch.get_or_insert_with(|| Box::new(CloseReason::QueueFull));
             self.seal();
             return Err(Refused::Full);
@@ -460,6 +476,7 @@ impl State {
         self.sealed = true;
         self.queue = VecDeque::new();
         (self.bytes, self.written, self.controls) = (0, 0, 0);
+        self.burst = Bounds::NOTHING;
     }
 
     /// Writes what waits, where anyone may.
@@ -488,6 +505,7 @@ impl State {
         if self.gate == Gate::Shut {
             return;
         }
+        self.burst = Bounds::NOTHING;
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); BATCH];
             let mut skip = self.written;
@@ -660,5 +678,21 @@ mod tests {
         outbox.evict();
         assert!(flush(usize::MAX).empty);
         assert_eq!(written, &close.wire()[..]);
+    }
+
+    #[test]
+    fn what_was_published_before_its_task_could_write_leaves_what_is_sent_its_room() {
+        let (fanout, outbox) = outbox();
+        outbox.open(None);
+        let mut audience = Audience::default();
+        audience.insert(&outbox);
+        for _ in 0..150 {
+            fanout.publish(&audience, &Frame::text("x"), None, Urgency::Certain).unwrap();
+            fanout.ring();
+        }
+        for _ in 0..100 {
+            outbox.send(Frame::text("x")).unwrap();
+        }
+        assert_eq!(outbox.send(Frame::text("x")), Err(Refused::Full));
     }
 }
