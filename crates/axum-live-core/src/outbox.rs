@@ -413,8 +413,13 @@ impl State {
     /// Sees whether a frame has room, after writing what waits if need be. Without room the session is closed: what
     /// came before the frame is all that it gets.
     fn make_room(&mut self, frame: &Frame, bounds: Bounds, delivery: Delivery) -> Result<(), Refused> {
-        if !self.has_room(frame, bounds, Bounds::NOTHING) {
-            self.write_through();
+        let is_plain = |state: &Self| !state.sealed && state.has_room(frame, bounds, Bounds::NOTHING);
+        if is_plain(self) {
+            return Ok(());
+        }
+        self.write_through();
+        if is_plain(self) {
+            return Ok(());
         }
         if self.sealed {
             return Err(Refused::Closed);
