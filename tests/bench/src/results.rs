@@ -1,0 +1,87 @@
+use serde_json::json;
+
+use crate::{
+    case::Case,
+    meter::Usage,
+    metric::{Figure, Metric},
+    summary::Summary,
+};
+
+/// All that was measured.
+#[derive(Default)]
+pub(crate) struct Results {
+    measurements: Vec<Measurement>,
+}
+
+/// One case of one server in one round.
+pub(crate) struct Measurement {
+    pub(crate) case: &'static str,
+    pub(crate) server: &'static str,
+    pub(crate) round: u32,
+    /// Or why there is nothing.
+    pub(crate) outcome: Result<(Vec<Figure>, Usage), String>,
+}
+
+impl Results {
+    pub(crate) fn add(&mut self, measurement: Measurement) {
+        self.measurements.push(measurement);
+    }
+
+    pub(crate) fn summary(&self, case: &str, server: &str, metric: Metric) -> Option<Summary> {
+        Summary::of(self.of(case, server).filter_map(|measurement| measurement.figure(metric)))
+    }
+
+    /// Why something could not be measured.
+    pub(crate) fn failure(&self, case: &str, server: &str) -> Option<&str> {
+        self.of(case, server).find_map(|measurement| measurement.outcome.as_ref().err()).map(String::as_str)
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.measurements.iter().any(|measurement| measurement.outcome.is_err())
+    }
+
+    /// What stands beside the compared figures of a case, unless it is zero throughout.
+    pub(crate) fn other_metrics(&self, case: &Case) -> Vec<Metric> {
+        let mut metrics: Vec<Metric> = Vec::new();
+        for figure in self.measurements.iter().filter(|it| it.case == case.name).flat_map(Measurement::figures) {
+            let metric = figure.metric;
+            if figure.value != 0.0 && !case.compared.contains(&metric) && !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+        metrics
+    }
+
+    pub(crate) fn usages(&self) -> impl Iterator<Item = (&Measurement, &Usage)> {
+        self.measurements.iter().filter_map(|measurement| Some((measurement, &measurement.outcome.as_ref().ok()?.1)))
+    }
+
+    fn of(&self, case: &str, server: &str) -> impl Iterator<Item = &Measurement> {
+        self.measurements.iter().filter(move |it| it.case == case && it.server == server)
+    }
+}
+
+impl Measurement {
+    /// A line of JSON.
+    pub(crate) fn raw(&self) -> String {
+        let figures: serde_json::Map<_, _> =
+            self.figures().map(|figure| (figure.metric.title.to_owned(), json!(figure.value))).collect();
+        json!({
+            "case": self.case,
+            "server": self.server,
+            "round": self.round,
+            "figures": figures,
+            "usage": self.outcome.as_ref().ok().map(|(_, usage)| usage),
+            "failure": self.outcome.as_ref().err(),
+        })
+        .to_string()
+    }
+
+    pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.outcome.iter().flat_map(|(figures, _)| figures.iter().copied())
+    }
+
+    fn figure(&self, metric: Metric) -> Option<f64> {
+        self.figures().find(|figure| figure.metric == metric).map(|figure| figure.value)
+    }
+}
