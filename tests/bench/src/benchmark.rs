@@ -32,7 +32,8 @@ enum Way {
 impl<'a> Benchmark<'a> {
     /// Builds and installs what it takes.
     pub(crate) fn prepare(plan: &'a Plan) -> Self {
-        let servers = plan.servers.iter().map(|server| Subject { name: server.name, way: server.prepare().map(Way::Launch) });
+        let servers =
+            plan.servers.iter().map(|server| Subject { name: server.name, way: server.prepare().map(Way::Launch) });
         let yours = plan.yours.iter().map(|target| Subject { name: YOURS, way: Ok(Way::Running(target.clone())) });
         Self { plan, subjects: servers.chain(yours).collect() }
     }
@@ -64,9 +65,12 @@ impl<'a> Benchmark<'a> {
     }
 
     /// Every other round backwards, so that what changes over time is nobody's advantage.
-    fn order(&self, round: u32) -> Box<dyn Iterator<Item = &Subject> + '_> {
-        let subjects = self.subjects.iter();
-        if round.is_multiple_of(2) { Box::new(subjects) } else { Box::new(subjects.rev()) }
+    fn order(&self, round: u32) -> Vec<&Subject> {
+        let mut subjects: Vec<_> = self.subjects.iter().collect();
+        if round % 2 == 1 {
+            subjects.reverse();
+        }
+        subjects
     }
 }
 
@@ -89,7 +93,9 @@ fn in_short(measurement: &Measurement) -> String {
         Err(failure) => failure.clone(),
         Ok(_) => measurement
             .figures()
-            .map(|figure| format!("{} {} {}", figure.metric.title, figure.metric.show(figure.value), figure.metric.unit))
+            .map(|figure| {
+                format!("{} {} {}", figure.metric.title, figure.metric.show(figure.value), figure.metric.unit)
+            })
             .collect::<Vec<_>>()
             .join(", "),
     }

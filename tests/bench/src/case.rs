@@ -16,7 +16,7 @@ pub(crate) struct Case {
     scenario: Scenario,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Length {
     Short,
     Long,
@@ -113,10 +113,6 @@ impl Case {
             scenario: Scenario::Stall(Stall { subscribers: 1_000, rate: 100 }),
         },
     ];
-
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        Self::ALL.iter().find(|case| case.name == name)
-    }
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
         match &self.scenario {

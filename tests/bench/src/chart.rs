@@ -75,11 +75,7 @@ impl Panel {
     /// `None` if no server has the figure.
     fn of(report: &Report<'_>, case: &Case, metric: Metric) -> Option<Self> {
         let bar = |server: &&'static str| match report.summary(case, server, metric) {
-            Some(it) => Bar {
-                server,
-                value: metric.show(it.median),
-                range: Some([it.lowest, it.median, it.highest]),
-            },
+            Some(it) => Bar { server, value: metric.show(it.median), range: Some([it.lowest, it.median, it.highest]) },
             None => Bar { server, value: "–".to_owned(), range: None },
         };
         let bars: Vec<Bar> = report.servers().iter().map(bar).collect();
@@ -89,7 +85,8 @@ impl Panel {
 
     fn draw(&self, svg: &mut String, x: f64, y: f64) -> fmt::Result {
         let zero = x + NAMES;
-        let length = |value: f64| if self.scale > 0.0 { value / self.scale * (PANEL_WIDTH - NAMES - VALUES) } else { 0.0 };
+        let length =
+            |value: f64| if self.scale > 0.0 { value / self.scale * (PANEL_WIDTH - NAMES - VALUES) } else { 0.0 };
         writeln!(svg, "<text class=\"title\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>", y + 12.0, self.title)?;
         for (number, bar) in self.bars.iter().enumerate() {
             let top = y + TITLE_HEIGHT + number as f64 * ROW_HEIGHT;
@@ -116,5 +113,32 @@ impl Panel {
             writeln!(svg, "<text class=\"value\" x=\"{:.1}\" y=\"{baseline:.1}\">{}</text>", end + 8.0, bar.value)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::Fanout,
+        results::{Results, tests::measurement},
+    };
+
+    #[test]
+    fn bars_are_as_long_as_their_medians() {
+        let case = Case::ALL.iter().find(|case| case.name == "window-1").expect("it is a case");
+        let mut results = Results::default();
+        for (server, round, cost) in [("floor", 1, 1.0), ("axum-live", 1, 2.0), ("axum-live", 2, 4.0)] {
+            results.add(measurement(server, round, &[Fanout::CPU.of(cost)]));
+        }
+        let svg = draw(&Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, &results));
+        let width = |server: &str| -> f64 {
+            let (_, bar) = svg.split_once(&format!("<rect class=\"bar {server}\"")).expect("a bar");
+            let (_, width) = bar.split_once("width=\"").expect("its width");
+            width.split('"').next().expect("a number").parse().expect("a number")
+        };
+        assert!((width("axum-live") - 3.0 * width("floor")).abs() < 0.2, "{svg}");
+        assert!(!svg.contains("bar bun") && svg.contains(">–</text>"), "{svg}");
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
     }
 }

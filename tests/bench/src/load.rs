@@ -10,6 +10,7 @@ mod fanout;
 mod frame;
 mod histogram;
 mod idle;
+mod listener;
 mod pace;
 mod publish;
 mod stall;

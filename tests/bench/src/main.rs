@@ -68,7 +68,7 @@ fn measure(plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
     };
     let benchmark = Benchmark::prepare(plan);
     let results = benchmark.run(&mut io::stderr(), &mut raw)?;
-    let report = Report::new(plan, benchmark.subjects(), &results);
+    let report = Report::new(&plan.cases, benchmark.subjects(), plan.rounds, &results);
     let chart = match &plan.chart {
         Some(path) => path.clone(),
         None => env::current_exe()?.with_extension("svg"),

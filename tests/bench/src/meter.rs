@@ -21,7 +21,7 @@ pub(crate) struct Meter {
 }
 
 /// Who used the CPUs between the two readings of a [`Meter`].
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Usage {
     elapsed: Duration,
     server: Duration,
@@ -89,7 +89,8 @@ impl Usage {
     }
 
     fn share(&self, time: Duration) -> f64 {
-        time.as_secs_f64() / (self.elapsed * self.cpus).as_secs_f64()
+        let all = (self.elapsed * self.cpus).as_secs_f64();
+        if all > 0.0 { time.as_secs_f64() / all } else { 0.0 }
     }
 }
 
@@ -123,9 +124,8 @@ fn machine_times(stat: &str) -> (Duration, Duration) {
 /// The folders of the ksoftirqd threads; none where a container hides them.
 fn softirq_threads() -> &'static [PathBuf] {
     static THREADS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
-        let is_one = |folder: &PathBuf| {
-            fs::read_to_string(folder.join("comm")).is_ok_and(|name| name.starts_with("ksoftirqd/"))
-        };
+        let is_one =
+            |folder: &PathBuf| fs::read_to_string(folder.join("comm")).is_ok_and(|name| name.starts_with("ksoftirqd/"));
         fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_one).collect()
     });
     &THREADS

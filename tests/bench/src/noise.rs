@@ -4,6 +4,7 @@ use crate::{report::Report, results::Results};
 
 /// How far the figures can be trusted.
 pub(crate) struct Noise {
+    rounds: u32,
     /// How far rounds lie apart, and of what, the least first.
     spreads: Vec<(f64, String)>,
     /// What other processes took of the CPUs during a measurement, the least first.
@@ -13,7 +14,9 @@ pub(crate) struct Noise {
 
 impl Noise {
     pub(crate) fn of(report: &Report<'_>, results: &Results) -> Self {
-        let figures = report.compared().flat_map(|(case, metric)| report.servers().iter().map(move |server| (case, *server, metric)));
+        let figures = report
+            .compared()
+            .flat_map(|(case, metric)| report.servers().iter().map(move |server| (case, *server, metric)));
         let mut spreads: Vec<_> = figures
             .filter_map(|(case, server, metric)| {
                 Some((report.summary(case, server, metric)?.spread(), format!("{} of {server}", case.name)))
@@ -27,13 +30,17 @@ impl Noise {
         spreads.sort_by(by_share);
         others.sort_by(by_share);
         let stolen = results.usages().map(|(_, usage)| usage.stolen()).fold(0.0, f64::max);
-        Self { spreads, others, stolen }
+        Self { rounds: report.rounds(), spreads, others, stolen }
     }
 }
 
 impl fmt::Display for Noise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some((middle, _)), Some((worst, of))) = (self.spreads.get(self.spreads.len() / 2), self.spreads.last()) {
+        if self.rounds < 2 {
+            writeln!(f, "One round cannot tell how far figures spread.")?;
+        } else if let (Some((middle, _)), Some((worst, of))) =
+            (self.spreads.get(self.spreads.len() / 2), self.spreads.last())
+        {
             writeln!(
                 f,
                 "From its lowest to its highest round a figure spread over {:.0} % of its median, the worst over {:.0} % \

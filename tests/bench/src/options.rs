@@ -1,39 +1,17 @@
+mod words;
+
 use std::{net::SocketAddrV4, path::PathBuf, time::Duration};
+
+use words::Words;
 
 use crate::{
     case::{Case, Length},
     load::{Dialect, Pace, Target},
-    server::Server,
     serve::Service,
+    server::Server,
 };
 
-pub(crate) const HELP: &str = "\
-What axum-live and its peers cost, measured side by side on this machine.
-
-    cargo run --release -p axum-live-bench -- [OPTIONS]
-
-Without options it measures every case of every server three times, which takes up to 25 minutes, and prints tables in
-Markdown. What it needs besides Rust it fetches when it is first needed: the peers' crates by cargo, Bun by npm.
-
-  --quick            three short rounds of the cases that need no long ones: about two minutes
-  --rehearse         one round of everything with few connections: shows that it all works, not what it costs
-  --only CASE,…      these cases only
-  --servers NAME,…   these servers only
-  --rounds N         so many rounds; a figure is their median
-  --against URL      also measure a server that runs already, as `yours`: ws://127.0.0.1:PORT/PATH.
-                     It has to speak the dialect in tests/bench/README.md
-  --pid PID          its process, whose CPU time and memory count
-  --chart FILE       where to draw the chart; beside the program by default
-  --raw FILE         write each measurement as a line of JSON too
-  --list             tell what there is to measure, and end
-  --help             tell this, and end
-
-    cargo run --release -p axum-live-bench -- serve floor|axum-live [--port PORT] [--attached]
-
-only serves, for a profiler or another load generator; `--attached` until standard input ends.
-
-The exit status is 0 if all was measured, 1 if something could not be, 2 if the options are wrong.
-";
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// What the command line asks for.
 pub(crate) enum Options {
@@ -47,6 +25,7 @@ pub(crate) enum Options {
 pub(crate) struct Plan {
     pub(crate) cases: Vec<&'static Case>,
     pub(crate) servers: Vec<&'static Server>,
+    /// One's own server.
     pub(crate) yours: Option<Target>,
     pub(crate) rounds: u32,
     pub(crate) pace: Pace,
@@ -61,80 +40,38 @@ pub(crate) enum OptionsError {
     Unknown(String),
     #[error("{0} takes a value")]
     Missing(String),
-    #[error("{0} takes {1}, not {2:?}")]
-    Invalid(String, &'static str, String),
-    #[error("no {0} is called {1:?}; there are {2}")]
-    NoSuch(&'static str, String, String),
+    #[error("{option} takes {expected}, not {got:?}")]
+    Invalid { option: String, expected: &'static str, got: String },
+    #[error("no {kind} is called {name:?}; there are {all}")]
+    NoSuch { kind: &'static str, name: String, all: String },
     #[error("--against and --pid go together")]
     Half,
 }
 
-impl Pace {
-    const FULL: Self = Self {
-        warm_up: Duration::from_secs(1),
-        window: Duration::from_secs(4),
-        settle: Duration::from_millis(1_500),
-        connections: usize::MAX,
-    };
-    const QUICK: Self = Self {
-        warm_up: Duration::from_millis(200),
-        window: Duration::from_millis(500),
-        settle: Duration::from_millis(100),
-        connections: usize::MAX,
-    };
-    const REHEARSAL: Self = Self {
-        warm_up: Duration::from_millis(20),
-        window: Duration::from_millis(100),
-        settle: Duration::from_millis(20),
-        connections: 100,
-    };
-}
+const FULL: Pace = Pace {
+    warm_up: Duration::from_secs(1),
+    window: Duration::from_secs(4),
+    settle: Duration::from_millis(1_500),
+    connections: usize::MAX,
+};
+const QUICK: Pace = Pace {
+    warm_up: Duration::from_millis(150),
+    window: Duration::from_millis(400),
+    settle: Duration::from_millis(100),
+    ..FULL
+};
+const REHEARSAL: Pace = Pace {
+    warm_up: Duration::from_millis(20),
+    window: Duration::from_millis(100),
+    settle: Duration::from_millis(20),
+    connections: 100,
+};
 
 impl Options {
     /// Understands what stands behind the program's name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, OptionsError> {
         let mut words = Words::of(arguments);
-        if words.left.first().is_some_and(|word| word == "serve") {
-            words.left.remove(0);
-            return Self::parse_serve(words);
-        }
-        let (mut only, mut servers, mut rounds, mut url, mut pid) = (None, None, None, None, None);
-        let (mut length, mut pace, mut usual_rounds) = (Length::Long, Pace::FULL, 3);
-        let (mut chart, mut raw) = (None, None);
-        while let Some(option) = words.next() {
-            match option.as_str() {
-                "--help" | "-h" => return Ok(Self::Help),
-                "--list" => return Ok(Self::List),
-                "--quick" => (length, pace) = (Length::Short, Pace::QUICK),
-                "--rehearse" => (pace, usual_rounds) = (Pace::REHEARSAL, 1),
-                "--only" => only = Some(words.list(&option, "case", Case::named, Case::ALL.iter().map(|case| case.name))?),
-                "--servers" => {
-                    let names = Server::ALL.iter().map(|server| server.name);
-                    servers = Some(words.list(&option, "server", Server::named, names)?);
-                }
-                "--rounds" => rounds = Some(words.parse(&option, "a number from 1", |word| word.parse().ok().filter(|n| *n > 0))?),
-                "--against" => url = Some(words.parse(&option, "an address like ws://127.0.0.1:9000/ws", parse_url)?),
-                "--pid" => pid = Some(words.parse(&option, "the number of a process", |word| word.parse().ok())?),
-                "--chart" => chart = Some(words.value(&option)?.into()),
-                "--raw" => raw = Some(words.value(&option)?.into()),
-                _ => return Err(OptionsError::Unknown(option)),
-            }
-        }
-        let yours = match (url, pid) {
-            (Some((address, path)), Some(pid)) => Some(Target { address, path, dialect: Dialect::Plain, pid }),
-            (None, None) => None,
-            _ => return Err(OptionsError::Half),
-        };
-        let usual = || Case::ALL.iter().filter(|case| length == Length::Long || case.length == Length::Short).collect();
-        Ok(Self::Measure(Plan {
-            cases: only.unwrap_or_else(usual),
-            servers: servers.unwrap_or_else(|| Server::ALL.iter().collect()),
-            yours,
-            rounds: rounds.unwrap_or(usual_rounds),
-            pace,
-            chart,
-            raw,
-        }))
+        if words.skip("serve") { Self::parse_serve(words) } else { Self::parse_measure(words) }
     }
 
     fn parse_serve(mut words: Words) -> Result<Self, OptionsError> {
@@ -149,60 +86,122 @@ impl Options {
         }
         Ok(Self::Serve { service, port, attached })
     }
-}
 
-/// The words of the command line that are not understood yet.
-struct Words {
-    left: Vec<String>,
-}
-
-impl Words {
-    /// `--name=value` is two words.
-    fn of(arguments: impl IntoIterator<Item = String>) -> Self {
-        let split = |argument: String| match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
-            _ => vec![argument],
+    fn parse_measure(mut words: Words) -> Result<Self, OptionsError> {
+        let all = |longest| Case::ALL.iter().filter(move |case| case.length <= longest).collect();
+        let mut plan = Plan {
+            cases: all(Length::Long),
+            servers: Server::ALL.iter().collect(),
+            yours: None,
+            rounds: 3,
+            pace: FULL,
+            chart: None,
+            raw: None,
         };
-        Self { left: arguments.into_iter().flat_map(split).collect() }
-    }
-
-    fn next(&mut self) -> Option<String> {
-        (!self.left.is_empty()).then(|| self.left.remove(0))
-    }
-
-    fn value(&mut self, option: &str) -> Result<String, OptionsError> {
-        self.next().filter(|word| !word.starts_with("--")).ok_or_else(|| OptionsError::Missing(option.to_owned()))
-    }
-
-    fn parse<T>(
-        &mut self,
-        option: &str,
-        what: &'static str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, OptionsError> {
-        let word = self.value(option)?;
-        parse(&word).ok_or_else(|| OptionsError::Invalid(option.to_owned(), what, word))
-    }
-
-    fn list<T>(
-        &mut self,
-        option: &str,
-        what: &'static str,
-        named: impl Fn(&str) -> Option<T>,
-        all: impl Iterator<Item = &'static str>,
-    ) -> Result<Vec<T>, OptionsError> {
-        let list = self.value(option)?;
-        let all: Vec<_> = all.collect();
-        let parse = |name: &str| named(name).ok_or_else(|| OptionsError::NoSuch(what, name.to_owned(), all.join(", ")));
-        list.split(',').map(parse).collect()
+        let (mut only, mut rounds, mut url, mut pid) = (None, None, None, None);
+        while let Some(option) = words.next() {
+            match option.as_str() {
+                "--help" | "-h" => return Ok(Self::Help),
+                "--list" => return Ok(Self::List),
+                "--quick" => (plan.pace, plan.cases) = (QUICK, all(Length::Short)),
+                "--rehearse" => (plan.pace, plan.rounds) = (REHEARSAL, 1),
+                "--only" => only = Some(words.list(&option, "case", Case::ALL, |case| case.name)?),
+                "--servers" => plan.servers = words.list(&option, "server", Server::ALL, |server| server.name)?,
+                "--rounds" => rounds = Some(words.parse(&option, "a number from 1", positive)?),
+                "--against" => url = Some(words.parse(&option, "an address like ws://127.0.0.1:9000/ws", address)?),
+                "--pid" => pid = Some(words.parse(&option, "a process's number", |word| word.parse().ok())?),
+                "--chart" => plan.chart = Some(words.value(&option)?.into()),
+                "--raw" => plan.raw = Some(words.value(&option)?.into()),
+                _ => return Err(OptionsError::Unknown(option)),
+            }
+        }
+        plan.yours = match (url, pid) {
+            (Some((address, path)), Some(pid)) => Some(Target { address, path, dialect: Dialect::Plain, pid }),
+            (None, None) => None,
+            _ => return Err(OptionsError::Half),
+        };
+        plan.cases = only.unwrap_or(plan.cases);
+        plan.rounds = rounds.unwrap_or(plan.rounds);
+        Ok(Self::Measure(plan))
     }
 }
 
-fn parse_url(url: &str) -> Option<(SocketAddrV4, String)> {
+fn positive(word: &str) -> Option<u32> {
+    word.parse().ok().filter(|number| *number > 0)
+}
+
+/// Address and path of a URL on this machine: /proc tells of no other, and the network would be measured too.
+fn address(url: &str) -> Option<(SocketAddrV4, String)> {
     let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://"))?;
-    let slash = rest.find('/').unwrap_or(rest.len());
-    let (host, path) = rest.split_at(slash);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address: SocketAddrV4 = host.replace("localhost", "127.0.0.1").parse().ok()?;
-    // Whatever lies between machines would be measured too, and /proc tells of this one only.
     address.ip().is_loopback().then(|| (address, if path.is_empty() { "/" } else { path }.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, OptionsError> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn plan(line: &str) -> Plan {
+        match parse(line) {
+            Ok(Options::Measure(plan)) => plan,
+            Ok(_) => panic!("{line} is no plan"),
+            Err(error) => panic!("{line}: {error}"),
+        }
+    }
+
+    fn cases(plan: &Plan) -> Vec<&str> {
+        plan.cases.iter().map(|case| case.name).collect()
+    }
+
+    #[test]
+    fn everything_is_measured_unless_told_otherwise() {
+        let plan = plan("");
+        assert_eq!(plan.cases.len(), Case::ALL.len());
+        assert_eq!(plan.servers.len(), Server::ALL.len());
+        assert_eq!(plan.rounds, 3);
+    }
+
+    #[test]
+    fn a_quick_run_leaves_out_what_is_long_unless_it_is_named() {
+        assert!(plan("--quick").cases.iter().all(|case| case.length == Length::Short));
+        assert_eq!(cases(&plan("--quick --only stall,echo")), ["stall", "echo"]);
+        assert_eq!(cases(&plan("--only=stall --quick")), ["stall"]);
+    }
+
+    #[test]
+    fn rounds_are_as_told_whatever_the_pace() {
+        assert_eq!(plan("--rehearse").rounds, 1);
+        assert_eq!(plan("--rounds 5 --rehearse").rounds, 5);
+        assert!(matches!(parse("--rounds 0"), Err(OptionsError::Invalid { .. })));
+    }
+
+    #[test]
+    fn ones_own_server_is_on_this_machine_and_has_a_process() {
+        let yours = plan("--against ws://localhost:9000/ws?token=good --pid 12").yours.expect("it was given");
+        assert_eq!((yours.address.to_string().as_str(), yours.path.as_str()), ("127.0.0.1:9000", "/ws?token=good"));
+        assert_eq!(plan("--against http://127.0.0.1:9000 --pid 1").yours.expect("it was given").path, "/");
+        assert!(matches!(parse("--against ws://10.0.0.1:9000/ws --pid 1"), Err(OptionsError::Invalid { .. })));
+        assert_eq!(parse("--against ws://127.0.0.1:9000/ws").err(), Some(OptionsError::Half));
+        assert_eq!(parse("--pid 12").err(), Some(OptionsError::Half));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(parse("--fast").err(), Some(OptionsError::Unknown("--fast".to_owned())));
+        assert_eq!(parse("--only --quick").err(), Some(OptionsError::Missing("--only".to_owned())));
+        let error = parse("--servers floor,node").err().expect("there is no such server").to_string();
+        assert!(error.starts_with(r#"no server is called "node"; there are floor, axum-live,"#), "{error}");
+        assert!(matches!(parse("serve node"), Err(OptionsError::Invalid { .. })));
+    }
+
+    #[test]
+    fn a_server_can_be_served_alone() {
+        let options = parse("serve floor --port 9000");
+        assert!(matches!(options, Ok(Options::Serve { service: Service::Floor, port: 9000, attached: false })));
+    }
 }

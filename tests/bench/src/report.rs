@@ -1,8 +1,8 @@
 use std::{fmt, iter};
 
 use crate::{
-    benchmark::YOURS, case::Case, machine, metric::Metric, noise::Noise, options::Plan, results::Results,
-    server::Server, summary::Summary, table::Table,
+    benchmark::YOURS, case::Case, machine, metric::Metric, noise::Noise, results::Results, server::Server,
+    summary::Summary, table::Table,
 };
 
 /// Those that the others are put in relation to.
@@ -14,17 +14,26 @@ const NOTHING: &str = "–";
 pub(crate) struct Report<'a> {
     cases: &'a [&'static Case],
     servers: Vec<&'static str>,
-    results: &'a Results,
     rounds: u32,
+    results: &'a Results,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(plan: &'a Plan, servers: Vec<&'static str>, results: &'a Results) -> Self {
-        Self { cases: &plan.cases, servers, results, rounds: plan.rounds }
+    pub(crate) fn new(
+        cases: &'a [&'static Case],
+        servers: Vec<&'static str>,
+        rounds: u32,
+        results: &'a Results,
+    ) -> Self {
+        Self { cases, servers, rounds, results }
     }
 
     pub(crate) fn servers(&self) -> &[&'static str] {
         &self.servers
+    }
+
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds
     }
 
     /// Each figure that is compared, with the case that it is of.
@@ -115,4 +124,44 @@ pub(crate) fn list() -> String {
     text.push_str("\nServers:\n");
     text.extend(Server::ALL.iter().map(|server| format!("  {:<17} {}\n", server.name, server.about)));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::Fanout,
+        results::{Measurement, tests::measurement},
+    };
+
+    fn report(measurements: Vec<Measurement>) -> String {
+        let case = Case::ALL.iter().find(|case| case.name == "window-1").expect("it is a case");
+        let mut results = Results::default();
+        measurements.into_iter().for_each(|measurement| results.add(measurement));
+        Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, &results).to_string()
+    }
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let report = report(vec![
+            measurement("floor", 1, &[Fanout::CPU.of(2.0), Fanout::P50.of(0.5)]),
+            measurement("floor", 2, &[Fanout::CPU.of(3.0), Fanout::P50.of(0.5)]),
+            measurement("axum-live", 1, &[Fanout::CPU.of(5.0)]),
+        ]);
+        let row = |name: &str| {
+            let row = report.lines().rfind(|line| line.starts_with(name)).expect("a row");
+            row.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("| server"), "| server | µs | spread | × floor | × bun | × axum-live | p50 ms |");
+        assert_eq!(row("| floor"), "| floor | 2.50 | 40 % | 1.00 | | 0.50 | 0.50 |");
+        assert_eq!(row("| axum-live"), "| axum-live | 5.00 | 0 % | 2.00 | | 1.00 | – |");
+        assert_eq!(row("| bun"), "| bun | – | | | | | – |");
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_told() {
+        let lame = Measurement { outcome: Err("it sleeps".to_owned()), ..measurement("bun", 1, &[]) };
+        let report = report(vec![lame, measurement("floor", 1, &[Fanout::CPU.of(2.0)])]);
+        assert!(report.contains("- window-1 of bun: it sleeps\n"), "{report}");
+    }
 }

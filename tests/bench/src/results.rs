@@ -85,3 +85,63 @@ impl Measurement {
         self.figures().find(|figure| figure.metric == metric).map(|figure| figure.value)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const COST: Metric = Metric::new("cost", "µs", 1);
+    const LOST: Metric = Metric::new("lost", "", 0);
+
+    /// A measurement of nothing but these figures.
+    pub(crate) fn measurement(server: &'static str, round: u32, figures: &[Figure]) -> Measurement {
+        Measurement { case: "window-1", server, round, outcome: Ok((figures.to_vec(), Usage::default())) }
+    }
+
+    fn failure(server: &'static str) -> Measurement {
+        Measurement { case: "window-1", server, round: 1, outcome: Err("it burst into flames".to_owned()) }
+    }
+
+    #[test]
+    fn rounds_become_a_summary() {
+        let mut results = Results::default();
+        for (round, cost) in [(1, 2.0), (2, 9.0), (3, 1.0)] {
+            results.add(measurement("floor", round, &[COST.of(cost)]));
+        }
+        let summary = results.summary("window-1", "floor", COST);
+        assert_eq!(summary, Some(Summary { median: 2.0, lowest: 1.0, highest: 9.0 }));
+        assert_eq!(results.summary("window-1", "bun", COST), None);
+        assert_eq!(results.summary("echo", "floor", COST), None);
+    }
+
+    #[test]
+    fn one_failure_makes_the_run_incomplete() {
+        let mut results = Results::default();
+        results.add(measurement("floor", 1, &[COST.of(1.0)]));
+        assert!(!results.failed());
+        results.add(failure("bun"));
+        assert!(results.failed());
+        assert_eq!(results.failure("window-1", "bun"), Some("it burst into flames"));
+        assert_eq!(results.failure("window-1", "floor"), None);
+    }
+
+    #[test]
+    fn what_is_zero_throughout_has_no_column() {
+        let case = Case::ALL.iter().find(|case| case.name == "window-1").expect("it is a case");
+        let mut results = Results::default();
+        results.add(measurement("floor", 1, &[COST.of(1.0), LOST.of(0.0)]));
+        assert_eq!(results.other_metrics(case), [COST]);
+        results.add(measurement("bun", 1, &[COST.of(1.0), LOST.of(3.0)]));
+        assert_eq!(results.other_metrics(case), [COST, LOST]);
+    }
+
+    #[test]
+    fn a_measurement_is_a_line_of_json() {
+        let line: serde_json::Value =
+            serde_json::from_str(&measurement("floor", 1, &[COST.of(1.5)]).raw()).expect("it is JSON");
+        assert_eq!(line["figures"]["cost"], 1.5);
+        assert!(line["failure"].is_null() && line["usage"].is_object());
+        let line: serde_json::Value = serde_json::from_str(&failure("bun").raw()).expect("it is JSON");
+        assert_eq!(line["failure"], "it burst into flames");
+    }
+}

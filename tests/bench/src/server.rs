@@ -68,10 +68,6 @@ impl Server {
         },
     ];
 
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        Self::ALL.iter().find(|server| server.name == name)
-    }
-
     /// Builds or installs what it takes to start the server.
     pub(crate) fn prepare(&self) -> Result<Launch, SupplyError> {
         let name = || self.name.to_owned();

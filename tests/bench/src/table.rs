@@ -23,13 +23,16 @@ impl fmt::Display for Table {
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3);
         let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
         for (number, row) in self.rows.iter().enumerate() {
-            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                if column == 0 { write!(f, "| {cell:<width$} |")? } else { write!(f, " {cell:>width$} |")? }
+            let (first, others) = row.split_at(1);
+            write!(f, "| {:<1$} |", first[0], widths[0])?;
+            for (cell, width) in others.iter().zip(&widths[1..]) {
+                write!(f, " {cell:>width$} |")?;
             }
             writeln!(f)?;
             if number == 0 {
-                for (column, &width) in widths.iter().enumerate() {
-                    if column == 0 { write!(f, "|{:-<1$}|", "", width + 2)? } else { write!(f, "{:->1$}:|", "", width + 1)? }
+                write!(f, "|{:-<1$}|", "", widths[0] + 2)?;
+                for width in &widths[1..] {
+                    write!(f, "{:->1$}:|", "", width + 1)?;
                 }
                 writeln!(f)?;
             }

@@ -50,7 +50,7 @@ async fn connect(socket: SocketRef) {
     socket.on("measure", async |socket: SocketRef, io: SocketIo, Data(measurement)| {
         socket.emit("measured", &measure(io, measurement).await).ok();
     });
-    // Clients wait for it: an event that comes before its handler is there ends the connection.
+    // Clients wait for it: an event that comes before its handler is there gets lost.
     socket.emit("ready", &()).ok();
 }
 

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use super::{
     failure::Failure,
+    listener::{Heard, Listener},
     pace::Pace,
-    swarm::{Heard, Listener, Swarm},
+    swarm::Swarm,
     target::Target,
 };
 use crate::{

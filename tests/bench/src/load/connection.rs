@@ -30,7 +30,7 @@ pub(crate) enum Stage {
     EngineIo,
     /// Socket.IO's consent to the namespace is awaited.
     Namespace,
-    /// The first event is awaited, by which the server tells that it takes some: sooner it may end the connection.
+    /// The first event is awaited, by which the server tells that it has handlers for ours.
     FirstEvent,
     Subscribing,
     Ready,

@@ -6,8 +6,9 @@ use super::{
     fanout::quantile,
     frame::{TEXT, client_frame},
     histogram::Histogram,
+    listener::{Heard, Listener},
     pace::Pace,
-    swarm::{Heard, Listener, Swarm},
+    swarm::Swarm,
     target::Target,
 };
 use crate::{

@@ -1,10 +1,4 @@
-use super::{
-    failure::Failure,
-    fanout::Deliveries,
-    pace::Pace,
-    swarm::{Calm, Swarm},
-    target::Target,
-};
+use super::{failure::Failure, fanout::Deliveries, listener::Calm, pace::Pace, swarm::Swarm, target::Target};
 use crate::{
     meter::{Meter, Usage},
     metric::{Figure, Metric},

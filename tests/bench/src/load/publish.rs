@@ -4,8 +4,9 @@ use super::{
     dialect::Caller,
     failure::Failure,
     fanout::Deliveries,
+    listener::{Calm, Heard, Listener},
     pace::Pace,
-    swarm::{Calm, Heard, Listener, Swarm},
+    swarm::Swarm,
     target::Target,
 };
 use crate::{

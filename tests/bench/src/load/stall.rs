@@ -3,8 +3,9 @@ use std::time::Duration;
 use super::{
     failure::Failure,
     fanout::{Deliveries, Fanout, quantile},
+    listener::{Calm, Heard, Listener},
     pace::Pace,
-    swarm::{Calm, Heard, Listener, Swarm},
+    swarm::Swarm,
     target::Target,
 };
 use crate::{

@@ -15,6 +15,7 @@ use super::{
     dialect::Dialect,
     failure::Failure,
     frame::{CLOSE, PING, PONG, ServerFrame, TEXT, client_frame},
+    listener::{Calm, Heard, Listener},
     target::Target,
 };
 use crate::poller::Poller;
@@ -41,35 +42,6 @@ pub(crate) struct Swarm {
     opening: usize,
     buffer: Vec<u8>,
     clock: Instant,
-}
-
-/// What a client hears once it is ready.
-pub(crate) enum Heard<'a> {
-    /// It is subscribed.
-    Ready,
-    /// A message; long ones that came in pieces without their text.
-    Message(Option<&'a [u8]>),
-    /// The connection that we closed has ended.
-    Closed,
-    /// The connection ended, which we did not ask for.
-    Lost,
-}
-
-/// What a scenario makes of it.
-pub(crate) trait Listener {
-    fn hear(&mut self, swarm: &mut Swarm, number: usize, heard: Heard<'_>) -> Result<(), Failure>;
-}
-
-/// Nothing is expected, and nothing may end.
-pub(crate) struct Calm;
-
-impl Listener for Calm {
-    fn hear(&mut self, _: &mut Swarm, _: usize, heard: Heard<'_>) -> Result<(), Failure> {
-        match heard {
-            Heard::Lost | Heard::Closed => Err(Failure::Disconnected),
-            Heard::Ready | Heard::Message(_) => Ok(()),
-        }
-    }
 }
 
 impl Swarm {
@@ -254,6 +226,8 @@ impl Swarm {
             (PING, _) => self.send(number, &client_frame(PONG, text.unwrap_or_default())),
             // After the answer to our close frame comes the end of the stream.
             (PONG, _) | (_, Stage::Closing) => Ok(()),
+            // Engine.IO pings from the first moment on.
+            _ if self.target.dialect == Dialect::SocketIo && text == Some(b"2") => self.text(number, "3"),
             (_, Stage::EngineIo) => {
                 self.connections[number].stage = Stage::Namespace;
                 self.text(number, "40")
@@ -264,8 +238,6 @@ impl Swarm {
             }
             (_, Stage::FirstEvent) => self.subscribe(number, listener),
             (_, Stage::Subscribing) => self.become_ready(number, listener),
-            // Engine.IO's ping.
-            _ if self.target.dialect == Dialect::SocketIo && text == Some(b"2") => self.text(number, "3"),
             _ => listener.hear(self, number, Heard::Message(text)),
         }
     }

@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+use serde_json::Value;
+
 /// A peer cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SupplyError {
@@ -25,7 +27,7 @@ pub(super) fn peers(own_program: &Path) -> Result<PathBuf, SupplyError> {
     if BUILT.get().is_none() {
         let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
         run(Command::new(cargo)
-            .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
+            .args(["build", "--release", "--locked", "--manifest-path"])
             .arg(package().join("peers/Cargo.toml"))
             .arg("--target-dir")
             .arg(target))?;
@@ -34,15 +36,16 @@ pub(super) fn peers(own_program: &Path) -> Result<PathBuf, SupplyError> {
     Ok(target.join("release/axum-live-bench-peers"))
 }
 
-/// The program that is Bun: the machine's own or the one that npm installs.
+/// The program that is Bun, installed by npm in the version that `package.json` names.
 pub(super) fn bun() -> Result<PathBuf, SupplyError> {
-    let installed = || find_bun(&bun_folder().join("node_modules/@oven"));
-    if let Some(bun) = installed() {
-        return Ok(bun);
+    let folder = bun_folder();
+    if version(&folder.join("package.json"), "/dependencies/bun")
+        != version(&folder.join("node_modules/bun/package.json"), "/version")
+    {
+        // The package's script would only link the program to where npm looks for it.
+        run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder))?;
     }
-    // The package's script would only link the program to where npm looks for it.
-    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(bun_folder()))?;
-    installed().ok_or(SupplyError::NoBun)
+    find_bun(&folder.join("node_modules/@oven")).ok_or(SupplyError::NoBun)
 }
 
 pub(super) fn bun_folder() -> PathBuf {
@@ -51,6 +54,12 @@ pub(super) fn bun_folder() -> PathBuf {
 
 fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What stands at this place of a `package.json`; `None` if there is no such file.
+fn version(package: &Path, place: &str) -> Option<String> {
+    let package: Value = serde_json::from_slice(&fs::read(package).ok()?).ok()?;
+    Some(package.pointer(place)?.as_str()?.to_owned())
 }
 
 /// The program among those for several kinds of machine that runs on this one; the plainest name first.
@@ -64,19 +73,13 @@ fn find_bun(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Runs a command whose output is nobody's figures.
+/// Runs a command that tells how it goes where we do, so that standard output is the report alone.
 fn run(command: &mut Command) -> Result<(), SupplyError> {
-    let name = || command_line(command);
-    let command_name = name();
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::from(io::stderr()))
-        .status()
-        .map_err(|source| SupplyError::Run { command: command_name.clone(), source })?;
-    if status.success() { Ok(()) } else { Err(SupplyError::Failed { command: command_name }) }
-}
-
-fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    let words = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    match command.stdin(Stdio::null()).stdout(io::stderr()).status() {
+        Err(source) => Err(SupplyError::Run { command: words, source }),
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(SupplyError::Failed { command: words }),
+    }
 }
