@@ -3,7 +3,9 @@ use serde_json::value::RawValue;
 
 /// What a client asks for in the plain dialect.
 pub enum Request {
-    Subscribe { topic: String },
+    Subscribe {
+        topic: String,
+    },
     Publish(Publication),
     Measure(Publication, Caller),
     /// To be answered with itself.
