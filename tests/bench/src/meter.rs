@@ -90,7 +90,8 @@ impl Usage {
 
     fn share(&self, time: Duration) -> f64 {
         let all = (self.elapsed * self.cpus).as_secs_f64();
-        if all > 0.0 { time.as_secs_f64() / all } else { 0.0 }
+        // The machine's times come in ticks, which may be more than a short measurement took.
+        if all > 0.0 { (time.as_secs_f64() / all).min(1.0) } else { 0.0 }
     }
 }
 
