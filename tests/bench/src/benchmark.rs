@@ -76,13 +76,14 @@ impl<'a> Benchmark<'a> {
 
 impl Subject {
     fn measure(&self, case: &'static Case, round: u32, plan: &Plan) -> Measurement {
+        let measure = |target: &Target| case.measure(target, &plan.pace, &plan.scale);
         let outcome = match &self.way {
             Err(error) => Err(error.to_string()),
-            Ok(Way::Running(target)) => case.measure(target, &plan.pace).map_err(|failure| failure.to_string()),
-            Ok(Way::Launch(launch)) => launch
-                .start()
-                .and_then(|running| case.measure(running.target(), &plan.pace))
-                .map_err(|failure| failure.to_string()),
+            Ok(Way::Running(target)) => measure(target).map_err(|failure| failure.to_string()),
+            Ok(Way::Launch(launch)) => {
+                let launched = launch.start().and_then(|running| measure(running.target()));
+                launched.map_err(|failure| failure.to_string())
+            }
         };
         Measurement { case: case.name, server: self.name, round: round + 1, outcome }
     }

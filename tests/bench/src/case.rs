@@ -2,6 +2,7 @@ use crate::{
     load::{Churn, Echo, Failure, Fanout, Flow, Idle, Pace, Publish, Stall, Target},
     meter::Usage,
     metric::{Figure, Metric},
+    scale::Scale,
 };
 
 /// One thing that is measured of every server.
@@ -110,18 +111,31 @@ impl Case {
             about: "1,000 subscribers, 100 publications a second; one of them gets 8 MB/s besides and stops reading",
             compared: &[Stall::P99, Stall::MEMORY],
             length: Length::Long,
-            scenario: Scenario::Stall(Stall { subscribers: 1_000, rate: 100 }),
+            scenario: Scenario::Stall(Stall { others: 999, rate: 100 }),
         },
     ];
 
-    pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        match &self.scenario {
-            Scenario::Fanout(fanout) => fanout.measure(target, pace),
-            Scenario::Echo(echo) => echo.measure(target, pace),
-            Scenario::Idle(idle) => idle.measure(target, pace),
-            Scenario::Churn(churn) => churn.measure(target, pace),
-            Scenario::Stall(stall) => stall.measure(target, pace),
-            Scenario::Publish(publish) => publish.measure(target, pace),
+    pub(crate) fn measure(&self, target: &Target, pace: &Pace, scale: &Scale) -> Result<(Vec<Figure>, Usage), Failure> {
+        let connections = |usual| scale.connections.unwrap_or(usual);
+        let size = |usual| scale.size.unwrap_or(usual);
+        match self.scenario {
+            Scenario::Fanout(fanout) => Fanout {
+                subscribers: connections(fanout.subscribers),
+                topics: scale.topics.unwrap_or(fanout.topics),
+                size: size(fanout.size),
+                ..fanout
+            }
+            .measure(target, pace),
+            Scenario::Echo(echo) => {
+                Echo { connections: connections(echo.connections), size: size(echo.size) }.measure(target, pace)
+            }
+            Scenario::Idle(idle) => Idle { connections: connections(idle.connections) }.measure(target, pace),
+            Scenario::Churn(churn) => Churn { clients: connections(churn.clients) }.measure(target, pace),
+            Scenario::Stall(stall) => Stall { others: connections(stall.others), ..stall }.measure(target, pace),
+            Scenario::Publish(publish) => {
+                Publish { subscribers: connections(publish.subscribers), size: size(publish.size) }
+                    .measure(target, pace)
+            }
         }
     }
 }

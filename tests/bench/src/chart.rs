@@ -122,6 +122,7 @@ mod tests {
     use crate::{
         load::Fanout,
         results::{Results, tests::measurement},
+        scale::Scale,
     };
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
         for (server, round, cost) in [("floor", 1, 1.0), ("axum-live", 1, 2.0), ("axum-live", 2, 4.0)] {
             results.add(measurement(server, round, &[Fanout::CPU.of(cost)]));
         }
-        let svg = draw(&Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, &results));
+        let svg = draw(&Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, Scale::default(), &results));
         let width = |server: &str| -> f64 {
             let (_, bar) = svg.split_once(&format!("<rect class=\"bar {server}\"")).expect("a bar");
             let (_, width) = bar.split_once("width=\"").expect("its width");

@@ -13,6 +13,7 @@ mod poller;
 mod process;
 mod report;
 mod results;
+mod scale;
 mod serve;
 mod server;
 mod summary;
@@ -68,7 +69,7 @@ fn measure(plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
     };
     let benchmark = Benchmark::prepare(plan);
     let results = benchmark.run(&mut io::stderr(), &mut raw)?;
-    let report = Report::new(&plan.cases, benchmark.subjects(), plan.rounds, &results);
+    let report = Report::new(&plan.cases, benchmark.subjects(), plan.rounds, plan.scale, &results);
     let chart = match &plan.chart {
         Some(path) => path.clone(),
         None => env::current_exe()?.with_extension("svg"),

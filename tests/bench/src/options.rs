@@ -1,12 +1,13 @@
 mod words;
 
-use std::{net::SocketAddrV4, path::PathBuf, time::Duration};
+use std::{net::SocketAddrV4, path::PathBuf, str::FromStr, time::Duration};
 
 use words::Words;
 
 use crate::{
     case::{Case, Length},
     load::{Dialect, Pace, Target},
+    scale::Scale,
     serve::Service,
     server::Server,
 };
@@ -18,7 +19,7 @@ pub(crate) enum Options {
     Help,
     List,
     Serve { service: Service, port: u16, attached: bool },
-    Measure(Plan),
+    Measure(Box<Plan>),
 }
 
 /// What to measure, and how.
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) yours: Option<Target>,
     pub(crate) rounds: u32,
     pub(crate) pace: Pace,
+    pub(crate) scale: Scale,
     pub(crate) chart: Option<PathBuf>,
     pub(crate) raw: Option<PathBuf>,
 }
@@ -48,24 +50,18 @@ pub(crate) enum OptionsError {
     Half,
 }
 
-const FULL: Pace = Pace {
-    warm_up: Duration::from_secs(1),
-    window: Duration::from_secs(4),
-    settle: Duration::from_millis(1_500),
-    connections: usize::MAX,
-};
+const FULL: Pace =
+    Pace { warm_up: Duration::from_secs(1), window: Duration::from_secs(4), settle: Duration::from_millis(1_500) };
 const QUICK: Pace = Pace {
     warm_up: Duration::from_millis(150),
     window: Duration::from_millis(400),
     settle: Duration::from_millis(100),
-    ..FULL
 };
-const REHEARSAL: Pace = Pace {
-    warm_up: Duration::from_millis(20),
-    window: Duration::from_millis(100),
-    settle: Duration::from_millis(20),
-    connections: 100,
-};
+const REHEARSAL: Pace =
+    Pace { warm_up: Duration::from_millis(20), window: Duration::from_millis(100), settle: Duration::from_millis(20) };
+
+/// Connections in a rehearsal.
+const FEW: usize = 100;
 
 impl Options {
     /// Understands what stands behind the program's name.
@@ -95,6 +91,7 @@ impl Options {
             yours: None,
             rounds: 3,
             pace: FULL,
+            scale: Scale::default(),
             chart: None,
             raw: None,
         };
@@ -104,12 +101,18 @@ impl Options {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--list" => return Ok(Self::List),
                 "--quick" => (plan.pace, plan.cases) = (QUICK, all(Length::Short)),
-                "--rehearse" => (plan.pace, plan.rounds) = (REHEARSAL, 1),
+                "--rehearse" => {
+                    (plan.pace, plan.rounds) = (REHEARSAL, 1);
+                    plan.scale.connections.get_or_insert(FEW);
+                }
                 "--only" => only = Some(words.list(&option, "case", Case::ALL, |case| case.name)?),
                 "--servers" => plan.servers = words.list(&option, "server", Server::ALL, |server| server.name)?,
                 "--rounds" => rounds = Some(words.parse(&option, "a number from 1", positive)?),
                 "--against" => url = Some(words.parse(&option, "an address like ws://127.0.0.1:9000/ws", address)?),
                 "--pid" => pid = Some(words.parse(&option, "a process's number", |word| word.parse().ok())?),
+                "--connections" => plan.scale.connections = Some(words.parse(&option, "a number from 1", positive)?),
+                "--topics" => plan.scale.topics = Some(words.parse(&option, "a number from 1", positive)?),
+                "--size" => plan.scale.size = Some(words.parse(&option, "a number from 1", positive)?),
                 "--chart" => plan.chart = Some(words.value(&option)?.into()),
                 "--raw" => plan.raw = Some(words.value(&option)?.into()),
                 _ => return Err(OptionsError::Unknown(option)),
@@ -122,12 +125,12 @@ impl Options {
         };
         plan.cases = only.unwrap_or(plan.cases);
         plan.rounds = rounds.unwrap_or(plan.rounds);
-        Ok(Self::Measure(plan))
+        Ok(Self::Measure(Box::new(plan)))
     }
 }
 
-fn positive(word: &str) -> Option<u32> {
-    word.parse().ok().filter(|number| *number > 0)
+fn positive<N: FromStr + Default + PartialOrd>(word: &str) -> Option<N> {
+    word.parse().ok().filter(|number| *number > N::default())
 }
 
 /// Address and path of a URL on this machine: /proc tells of no other, and the network would be measured too.
@@ -148,7 +151,7 @@ mod tests {
 
     fn plan(line: &str) -> Plan {
         match parse(line) {
-            Ok(Options::Measure(plan)) => plan,
+            Ok(Options::Measure(plan)) => *plan,
             Ok(_) => panic!("{line} is no plan"),
             Err(error) => panic!("{line}: {error}"),
         }
@@ -178,6 +181,14 @@ mod tests {
         assert_eq!(plan("--rehearse").rounds, 1);
         assert_eq!(plan("--rounds 5 --rehearse").rounds, 5);
         assert!(matches!(parse("--rounds 0"), Err(OptionsError::Invalid { .. })));
+    }
+
+    #[test]
+    fn a_case_may_be_scaled() {
+        assert_eq!(plan("--rehearse").scale.connections, Some(FEW));
+        let Scale { connections, topics, size } = plan("--connections 7 --rehearse --topics 3 --size 9").scale;
+        assert_eq!((connections, topics, size), (Some(7), Some(3), Some(9)));
+        assert!(matches!(parse("--connections 0"), Err(OptionsError::Invalid { .. })));
     }
 
     #[test]

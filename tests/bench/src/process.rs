@@ -1,6 +1,6 @@
 //! What /proc tells of one process.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use crate::load::Failure;
 
@@ -12,7 +12,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// Two sources bound it from below, and the larger is the nearer: its threads' own times are exact but lack those of
 /// threads that ended, the process's lacks up to two ticks.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
-    let stat = read(format!("/proc/{pid}/stat"))?;
+    let stat = read(&format!("/proc/{pid}/stat"))?;
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let by_threads = threads.map(|thread| scheduled(&thread.path())).sum();
     Ok(ticks(&stat).max(by_threads))
@@ -21,14 +21,11 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
 /// The memory of a process that is in RAM, in KiB.
 pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     let path = format!("/proc/{pid}/smaps_rollup");
-    field(&read(path.clone())?, "Rss:").ok_or_else(|| Failure::Unreadable {
-        path: path.into(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, "no Rss in it"),
-    })
+    field(&read(&path)?, "Rss:").ok_or_else(|| unreadable(&path, io::ErrorKind::InvalidData.into()))
 }
 
 /// The CPU time of a task, whose folder this is; none if it has ended.
-pub(crate) fn scheduled(task: &std::path::Path) -> Duration {
+pub(crate) fn scheduled(task: &Path) -> Duration {
     let schedstat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
     let nanoseconds = schedstat.split_whitespace().next().and_then(|word| word.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or_default())
@@ -47,8 +44,12 @@ fn ticks(stat: &str) -> Duration {
     TICK * ticks
 }
 
-fn read(path: String) -> Result<String, Failure> {
-    fs::read_to_string(&path).map_err(|source| Failure::Unreadable { path: PathBuf::from(path), source })
+fn read(path: &str) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &str, source: io::Error) -> Failure {
+    Failure::Unreadable { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -64,8 +65,8 @@ mod tests {
         let used = Duration::from_millis(200);
         std::thread::spawn(move || {
             let start = Instant::now();
-            let task = PathBuf::from("/proc/thread-self");
-            while scheduled(&task) < used && start.elapsed() < used * 100 {
+            let task = Path::new("/proc/thread-self");
+            while scheduled(task) < used && start.elapsed() < used * 100 {
                 black_box((0..1_000_000_u64).map(black_box).sum::<u64>());
             }
         })

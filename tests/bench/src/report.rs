@@ -1,8 +1,8 @@
 use std::{fmt, iter};
 
 use crate::{
-    benchmark::YOURS, case::Case, machine, metric::Metric, noise::Noise, results::Results, server::Server,
-    summary::Summary, table::Table,
+    benchmark::YOURS, case::Case, machine, metric::Metric, noise::Noise, results::Results, scale::Scale,
+    server::Server, summary::Summary, table::Table,
 };
 
 /// Those that the others are put in relation to.
@@ -15,6 +15,7 @@ pub(crate) struct Report<'a> {
     cases: &'a [&'static Case],
     servers: Vec<&'static str>,
     rounds: u32,
+    scale: Scale,
     results: &'a Results,
 }
 
@@ -23,9 +24,10 @@ impl<'a> Report<'a> {
         cases: &'a [&'static Case],
         servers: Vec<&'static str>,
         rounds: u32,
+        scale: Scale,
         results: &'a Results,
     ) -> Self {
-        Self { cases, servers, rounds, results }
+        Self { cases, servers, rounds, scale, results }
     }
 
     pub(crate) fn servers(&self) -> &[&'static str] {
@@ -84,6 +86,15 @@ impl<'a> Report<'a> {
         table
     }
 
+    /// A line for each case of a server that could not be measured.
+    fn failures(&self) -> String {
+        let all = self.cases.iter().flat_map(|case| self.servers.iter().map(|server| (case.name, *server)));
+        all.filter_map(|(case, server)| {
+            Some(format!("- {case} of {server}: {}\n", self.results.failure(case, server)?))
+        })
+        .collect()
+    }
+
     fn show(&self, case: &Case, server: &str, metric: Metric) -> String {
         self.summary(case, server, metric).map_or(NOTHING.to_owned(), |summary| metric.show(summary.median))
     }
@@ -92,26 +103,16 @@ impl<'a> Report<'a> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounds = if self.rounds == 1 { "one round" } else { &format!("medians of {} rounds", self.rounds) };
-        writeln!(f, "{}; {rounds}. Less is better.\n", machine::describe())?;
-        writeln!(f, "{}", self.overview())?;
+        writeln!(f, "{}; {rounds}. Less is better.{}\n\n{}", machine::describe(), self.scale, self.overview())?;
         for (case, metric) in self.compared() {
             if case.compared.first() == Some(&metric) {
                 writeln!(f, "## {}\n\n{}.\n", case.name, case.about)?;
             }
             writeln!(f, "{}:\n\n{}", metric.title, self.table(case, metric))?;
         }
-        let failures: Vec<_> = self
-            .cases
-            .iter()
-            .flat_map(|case| self.servers.iter().map(|server| (case.name, *server)))
-            .filter_map(|(case, server)| Some((case, server, self.results.failure(case, server)?)))
-            .collect();
+        let failures = self.failures();
         if !failures.is_empty() {
-            writeln!(f, "## Not measured\n")?;
-            for (case, server, failure) in failures {
-                writeln!(f, "- {case} of {server}: {failure}")?;
-            }
-            writeln!(f)?;
+            writeln!(f, "## Not measured\n\n{failures}")?;
         }
         write!(f, "## Noise\n\n{}", Noise::of(self, self.results))
     }
@@ -138,7 +139,7 @@ mod tests {
         let case = Case::ALL.iter().find(|case| case.name == "window-1").expect("it is a case");
         let mut results = Results::default();
         measurements.into_iter().for_each(|measurement| results.add(measurement));
-        Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, &results).to_string()
+        Report::new(&[case], vec!["floor", "axum-live", "bun"], 2, Scale::default(), &results).to_string()
     }
 
     #[test]

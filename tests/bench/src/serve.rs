@@ -3,7 +3,11 @@
 mod axum_live;
 mod floor;
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    net::SocketAddr,
+    process, thread,
+};
 
 /// A server that this program can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +36,12 @@ impl Service {
 
 /// Ends this process when standard input does, so that a benchmark which was killed leaves no server behind.
 pub(crate) fn end_with_stdin() {
-    std::thread::spawn(|| {
+    thread::spawn(|| {
         let ended = io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(i32::from(ended.is_err()));
+        process::exit(i32::from(ended.is_err()));
     });
 }
 
-fn announce(address: std::net::SocketAddr) -> io::Result<()> {
+fn announce(address: SocketAddr) -> io::Result<()> {
     writeln!(io::stdout(), "listening on http://{address}")
 }

@@ -25,10 +25,9 @@ impl Churn {
     pub(crate) const RATE: Metric = Metric::new("cycles", "1/s", 0);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let clients = self.clients.min(pace.connections);
-        let mut swarm = Swarm::new(target, std::iter::repeat_n(Some(0), clients))?;
+        let mut swarm = Swarm::new(target, std::iter::repeat_n(Some(0), self.clients))?;
         let mut cycles = Cycles { count: 0 };
-        for number in 0..clients {
+        for number in 0..self.clients {
             swarm.open(number)?;
         }
         swarm.settle(pace.warm_up, &mut cycles)?;

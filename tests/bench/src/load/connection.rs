@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddrV4};
+use std::{io, net::SocketAddrV4, time::Duration};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -48,7 +48,7 @@ impl Connection {
         let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         // Closing resets, so that no port waits for TIME_WAIT to pass.
-        sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO))?;
+        sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
         net::bind(&socket, &from)?;
         net::connect(&socket, &to)?;
         ioctl_fionbio(&socket, true)?;

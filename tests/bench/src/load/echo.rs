@@ -29,12 +29,11 @@ impl Echo {
     pub(crate) const RATE: Metric = Metric::new("requests", "1/s", 0);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let connections = self.connections.min(pace.connections);
-        let mut swarm = Swarm::new(target, std::iter::repeat_n(None, connections))?;
+        let mut swarm = Swarm::new(target, std::iter::repeat_n(None, self.connections))?;
         let request = client_frame(TEXT, swarm.dialect().echo(self.size).as_bytes());
         let mut asking = Asking { request, asked: Vec::new(), answers: 0, latencies: Histogram::new() };
-        swarm.open_all(0..connections)?;
-        for number in 0..connections {
+        swarm.open_all(0..self.connections)?;
+        for number in 0..self.connections {
             asking.asked.push(swarm.now());
             swarm.send(number, &asking.request)?;
         }

@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +15,8 @@ pub(crate) enum Failure {
     Unexpected(String),
     #[error("it takes {needed} open files, and `ulimit -n` allows {allowed}")]
     OpenFiles { needed: u64, allowed: u64 },
-    #[error("{} cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be read: {source}")]
+    Unreadable { path: String, source: io::Error },
     #[error("the server did not start: {0}")]
     Start(String),
     #[error("sockets failed: {0}")]

@@ -24,8 +24,8 @@ const SAMPLE: usize = 16;
 /// Publications that reach all subscribers of their topic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fanout {
+    /// Spread evenly over the topics, with at least one in each.
     pub(crate) subscribers: usize,
-    /// Each subscriber is in one.
     pub(crate) topics: usize,
     pub(crate) publishers: usize,
     /// Bytes of a publication's text.
@@ -50,7 +50,7 @@ impl Fanout {
     pub(crate) const LOST: Metric = Metric::new("lost", "", 0);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let per_topic = (self.subscribers.min(pace.connections) / self.topics).max(1);
+        let per_topic = (self.subscribers / self.topics).max(1);
         let subscribers = per_topic * self.topics;
         let topics = (0..subscribers).map(|number| Some(number % self.topics));
         let mut swarm = Swarm::new(target, topics.chain(std::iter::repeat_n(None, self.publishers)))?;

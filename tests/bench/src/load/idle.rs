@@ -18,7 +18,7 @@ impl Idle {
     pub(crate) const CPU: Metric = Metric::new("CPU for all in a second", "ms", 2);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let connections = self.connections.min(pace.connections);
+        let connections = self.connections;
         let subscribers = std::iter::repeat_n(Some(0), connections);
         let mut swarm = Swarm::new(target, subscribers.chain([None]))?;
         // What the first connection brings about is not what a connection costs.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// How long and how big a measurement is.
+/// How long a measurement takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Under load before anything counts.
@@ -9,6 +9,4 @@ pub(crate) struct Pace {
     pub(crate) window: Duration,
     /// Silence before memory is read.
     pub(crate) settle: Duration,
-    /// Connections at most, whatever the case says.
-    pub(crate) connections: usize,
 }

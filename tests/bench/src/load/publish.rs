@@ -32,7 +32,7 @@ impl Publish {
     pub(crate) const BY_THREAD: Metric = Metric::new("publish, called by another thread", "µs", 2);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let subscribers = self.subscribers.min(pace.connections);
+        let subscribers = self.subscribers;
         let mut swarm = Swarm::new(target, std::iter::repeat_n(Some(0), subscribers).chain([None]))?;
         swarm.open_all(0..subscribers + 1)?;
         swarm.settle(pace.settle, &mut Calm)?;

@@ -24,7 +24,7 @@ const READ_EVERY: u32 = 16;
 /// One subscriber among many that gets a lot besides and stops reading; what the others notice of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stall {
-    pub(crate) subscribers: usize,
+    pub(crate) others: usize,
     /// Publications to all in a second.
     pub(crate) rate: u32,
 }
@@ -36,8 +36,8 @@ impl Stall {
     pub(crate) const MEMORY: Metric = Metric::new("memory grew by", "KiB", 0);
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace) -> Result<(Vec<Figure>, Usage), Failure> {
-        let others = self.subscribers.min(pace.connections) - 1;
-        // The others, the one that will stall, and the publisher.
+        let others = self.others;
+        // Behind them the one that will stall, and the publisher.
         let mut swarm = Swarm::new(target, std::iter::repeat_n(Some(0), others + 1).chain([None]))?;
         let stalling = others;
         swarm.open_all(0..others + 2)?;

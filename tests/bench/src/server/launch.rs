@@ -1,6 +1,6 @@
 use std::{
     io::{BufRead, BufReader},
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -43,7 +43,7 @@ impl Launch {
             .map_err(|source| Failure::Start(format!("{}: {source}", self.program.display())))?;
         let output = child.stdout.take();
         let target = Target {
-            address: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
+            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
             path: self.path.to_owned(),
             dialect: self.dialect,
             pid: child.id(),
