@@ -44,6 +44,10 @@ mod deploying {}
 #[cfg(doctest)]
 mod from_go {}
 
+#[doc = include_str!("../../docs/performance.md")]
+#[cfg(doctest)]
+mod performance {}
+
 #[doc = include_str!("../../docs/wire.md")]
 #[cfg(doctest)]
 mod wire {}

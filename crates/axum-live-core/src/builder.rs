@@ -196,8 +196,8 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// How many tasks carry publications to the sessions; half as many as there are cores by default, and at least one.
-    /// One is the cheapest for each delivery, and as fast as one core writes to sockets: some 400,000 deliveries a
-    /// second where each is a write, ten times that where publications pile up and go out together.
+    /// One is the cheapest for each delivery, and as fast as one core writes to sockets: a few hundred thousand deliveries
+    /// a second where each is a write, and more than ten times that where publications pile up and go out together.
     pub fn fanout_tasks(mut self, tasks: usize) -> Self {
         self.settings.fanout_tasks = tasks;
         self
