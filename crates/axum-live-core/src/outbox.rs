@@ -1,5 +1,8 @@
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     sync::Arc,
@@ -9,23 +12,14 @@ use std::{
 
 use tokio::net::TcpStream;
 
+use self::state::{Gate, State};
 use crate::{
-    budget::Budget,
     close::CloseReason,
     fanout::{Lane, Run},
     frame::Frame,
     id::SessionId,
     sync::Mutex,
 };
-
-/// Frames given to the kernel in one call.
-const BATCH: usize = 64;
-
-/// Unsent control frames held at once; past it the oldest goes (RFC 6455 §5.5.3 asks for the latest pong only).
-const CONTROLS: usize = 32;
-
-/// How many times its bounds a queue may grow by publications that its session's task had no turn to write.
-const BURST: usize = 16;
 
 /// The bounded send queue of one session, with the one-shot close latch.
 ///
@@ -82,58 +76,9 @@ pub(crate) enum Haste {
     Kill,
 }
 
-struct State {
-    queue: VecDeque<Frame>,
-    /// Of the data frames in the queue, in full.
-    bytes: usize,
-    /// Frames on their way through the lane that have a place in the queue.
-    reserved: Bounds,
-    /// Publications in the queue of a stream that only its task writes to, and that it has had no turn to write.
-    burst: Bounds,
-    /// Of the first frame, what the kernel has already.
-    written: usize,
-    /// Control frames in the queue; all but a begun one stand before the data frames.
-    controls: usize,
-    gate: Gate,
-    /// Where anyone may write; other streams are written by their task alone.
-    stream: Option<Arc<TcpStream>>,
-    latch: Option<Box<CloseReason>>,
-    /// The close frame is queued, if there is one: nothing goes behind it.
-    sealed: bool,
-    haste: Haste,
-    /// The session's task, while it sleeps.
-    sleeper: Option<Waker>,
-}
-
-/// Whether the stream takes bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    /// Not open yet.
-    Shut,
-    Clear,
-    /// It took no more, for so many ticks of the heartbeat.
-    Blocked {
-        ticks: u32,
-    },
-}
-
 impl Outbox {
     pub(crate) fn new(id: SessionId, bounds: Bounds, lane: Arc<Lane>) -> Self {
-        let state = State {
-            queue: VecDeque::new(),
-            bytes: 0,
-            reserved: Bounds::NOTHING,
-            burst: Bounds::NOTHING,
-            written: 0,
-            controls: 0,
-            gate: Gate::Shut,
-            stream: None,
-            latch: None,
-            sealed: false,
-            haste: Haste::Calm,
-            sleeper: None,
-        };
-        Self { id, bounds, lane, state: Mutex::new(state) }
+        Self { id, bounds, lane, state: Mutex::new(State::new()) }
     }
 
     pub(crate) fn id(&self) -> &SessionId {
@@ -237,15 +182,7 @@ impl Outbox {
             if state.latch.is_some() {
                 return;
             }
-            let begun = usize::from(state.written > 0);
-            let first_is_begun_data = begun == 1 && !state.queue[0].is_control();
-            if state.controls == CONTROLS {
-                state.queue.remove(begun);
-                state.controls -= 1;
-            }
-            let at = state.controls + usize::from(first_is_begun_data);
-            state.queue.insert(at, frame);
-            state.controls += 1;
+            state.push_control(frame);
             state.sleeper.take()
         };
         wake(sleeper);
@@ -360,344 +297,8 @@ impl Outbox {
     }
 }
 
-impl Bounds {
-    const NOTHING: Self = Self { messages: 0, bytes: 0 };
-
-    fn add(&mut self, frame: &Frame) {
-        self.messages += 1;
-        self.bytes += frame.len();
-    }
-
-    fn subtract(&mut self, frame: &Frame) {
-        self.messages -= 1;
-        self.bytes -= frame.len();
-    }
-
-    fn times(self, factor: usize) -> Self {
-        Self { messages: self.messages.saturating_mul(factor), bytes: self.bytes.saturating_mul(factor) }
-    }
-}
-
-impl State {
-    fn messages(&self) -> usize {
-        self.queue.len() - self.controls + self.reserved.messages
-    }
-
-    /// Whether a frame has room, some of what is there left aside.
-    fn has_room(&self, frame: &Frame, bounds: Bounds, aside: Bounds) -> bool {
-        let messages = self.messages() - aside.messages;
-        let bytes = self.charged(bounds).saturating_sub(aside.bytes);
-        messages == 0 || messages < bounds.messages && bytes + frame.len() <= bounds.bytes
-    }
-
-    fn is_over(&self, bounds: Bounds) -> bool {
-        self.messages() > bounds.messages.max(1) || self.charged(bounds) > bounds.bytes
-    }
-
-    /// The bytes that count: an empty queue takes any one frame, and one past the bound must not doom the next.
-    fn charged(&self, bounds: Bounds) -> usize {
-        let first = self.queue.iter().find(|frame| !frame.is_control()).map_or(0, Frame::len);
-        self.bytes + self.reserved.bytes - if first > bounds.bytes { first } else { 0 }
-    }
-
-    /// Whether the stream's refusal to take more is the client's. A kernel buffer that is full is; a channel between
-    /// us and HTTP/2 may be full for a moment only.
-    fn is_stuck(&self) -> bool {
-        match self.gate {
-            Gate::Shut => true,
-            Gate::Clear => false,
-            Gate::Blocked { ticks } => self.stream.is_some() || ticks > 0,
-        }
-    }
-
-    /// Sees whether a frame has room, after writing what waits if need be. Without room the session is closed: what
-    /// came before the frame is all that it gets.
-    fn make_room(&mut self, frame: &Frame, bounds: Bounds, delivery: Delivery) -> Result<(), Refused> {
-        let is_plain = |state: &Self| !state.sealed && state.has_room(frame, bounds, Bounds::NOTHING);
-        if is_plain(self) {
-            return Ok(());
-        }
-        self.write_through();
-        if is_plain(self) {
-            return Ok(());
-        }
-        if self.sealed {
-            return Err(Refused::Closed);
-        }
-        // A backlog of ours is no fault of the client's.
-        let (bounds, aside) = match delivery {
-            _ if self.is_stuck() => (bounds, Bounds::NOTHING),
-            Delivery::Publish => (bounds.times(BURST), Bounds::NOTHING),
-            Delivery::Send => (bounds, self.burst),
-        };
-        if !self.has_room(frame, bounds, aside) {
-            self.latch.get_or_insert_with(|| Box::new(CloseReason::QueueFull));
-            self.seal();
-            return Err(Refused::Full);
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, frame: Frame) {
-        self.bytes += frame.len();
-        self.queue.push_back(frame);
-    }
-
-    fn seal(&mut self) {
-        if !mem::replace(&mut self.sealed, true) {
-            self.queue.extend(self.latch.as_ref().and_then(|reason| reason.frame()));
-        }
-    }
-
-    fn is_blocked(&self) -> bool {
-        matches!(self.gate, Gate::Blocked { .. })
-    }
-
-    /// The session's task, if it sleeps and has something to do. A stream that was blocked before wakes it by itself
-    /// when it takes bytes again.
-    fn sleeper_with_work(&mut self, was_blocked: bool) -> Option<Waker> {
-        let has_bytes = !was_blocked && self.gate != Gate::Shut && !self.queue.is_empty();
-        if has_bytes || self.latch.is_some() { self.sleeper.take() } else { None }
-    }
-
-    /// Charges what waits to the node's memory, for it may wait for long. The last frame tells of all before it.
-    fn charge(&mut self, budget: &Arc<Budget>) {
-        let uncharged = self.queue.iter_mut().rev().take_while(|frame| frame.waits_since().is_none());
-        uncharged.filter(|frame| !frame.is_control()).for_each(|frame| frame.charge(budget));
-    }
-
-    /// Drops what waits, but for a frame that has begun, whose end the stream has to see, and the close frame.
-    fn drop_waiting(&mut self) {
-        let begun = usize::from(self.written > 0);
-        let end = self.queue.len().saturating_sub(usize::from(self.sealed));
-        self.queue.drain(begun..end.max(begun));
-        self.queue.shrink_to_fit();
-        let (controls, data): (Vec<_>, Vec<_>) = self.queue.iter().partition(|frame| frame.is_control());
-        (self.controls, self.bytes) = (controls.len(), data.iter().map(|frame| frame.len()).sum());
-    }
-
-    /// Drops what waits, and whatever comes.
-    fn discard(&mut self) {
-        self.sealed = true;
-        self.queue = VecDeque::new();
-        (self.bytes, self.written, self.controls) = (0, 0, 0);
-        self.burst = Bounds::NOTHING;
-    }
-
-    /// Writes what waits, where anyone may.
-    fn write_through(&mut self) {
-        if self.queue.is_empty() {
-            return;
-        }
-        if let Some(stream) = self.stream.clone() {
-            self.write(|slices| stream.try_write_vectored(slices));
-        }
-    }
-
-    /// Writes bytes that are in no queue, where anyone may and nothing waits; answers how many the stream took.
-    fn write_past_queue(&mut self, bytes: &[u8]) -> usize {
-        match &self.stream {
-            Some(stream) if self.gate == Gate::Clear && self.queue.is_empty() => {
-                let result = stream.try_write(bytes);
-                self.heed(result).unwrap_or(0)
-            }
-            _ => 0,
-        }
-    }
-
-    /// Writes what waits: all but what goes [past the queue](Self::write_past_queue) goes through here.
-    fn write(&mut self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) {
-        if self.gate == Gate::Shut {
-            return;
-        }
-        self.burst = Bounds::NOTHING;
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); BATCH];
-            let mut skip = self.written;
-            let mut filled = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(&frame.wire()[skip..]);
-                skip = 0;
-                filled += 1;
-            }
-            let result = write(&slices[..filled]);
-            match self.heed(result) {
-                Some(count) => self.advance(count),
-                None => return,
-            }
-        }
-        self.queue = VecDeque::new();
-    }
-
-    /// Takes note of what the stream made of a write; answers how much it took, unless it takes no more.
-    fn heed(&mut self, result: io::Result<usize>) -> Option<usize> {
-        match result {
-            Ok(0) => self.fail(io::ErrorKind::WriteZero),
-            Ok(count) => {
-                self.gate = Gate::Clear;
-                return Some(count);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Some(0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if self.gate == Gate::Clear {
-                    self.gate = Gate::Blocked { ticks: 0 };
-                }
-            }
-            Err(error) => self.fail(error.kind()),
-        }
-        None
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.written += count;
-        while let Some(frame) = self.queue.front() {
-            let length = frame.len();
-            if self.written < length {
-                break;
-            }
-            self.written -= length;
-            // The close frame comes last, behind the data, and is counted nowhere.
-            if frame.is_control() {
-                self.controls = self.controls.saturating_sub(1);
-            } else {
-                self.bytes -= length;
-            }
-            self.queue.pop_front();
-        }
-    }
-
-    fn fail(&mut self, kind: io::ErrorKind) {
-        self.latch.get_or_insert_with(|| Box::new(CloseReason::Io(kind)));
-        self.discard();
-    }
-}
-
 fn wake(sleeper: Option<Waker>) {
     if let Some(waker) = sleeper {
         waker.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        backlog::Load,
-        fanout::{Audience, Fanout, RunLimit, Urgency},
-    };
-
-    fn outbox() -> (Fanout, Arc<Outbox>) {
-        let (run_limit, limit) = (RunLimit { messages: 1, bytes: 1 }, Load { deliveries: 1, bytes: 1 });
-        let fanout = Fanout::new(1, run_limit, limit, &Arc::new(Budget::new(1 << 20)));
-        let id = SessionId::random();
-        let outbox = Outbox::new(id, Bounds { messages: 100, bytes: 10_000 }, Arc::clone(fanout.lane(&id)));
-        (fanout, Arc::new(outbox))
-    }
-
-    #[test]
-    fn outbox_that_is_written_empty_holds_no_memory() {
-        let (_fanout, outbox) = outbox();
-        outbox.open(None);
-        for _ in 0..100 {
-            outbox.send(Frame::text("x")).unwrap();
-        }
-        outbox.push_control(Frame::ping(b""));
-        let all = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
-        let flushed = outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| all(slices));
-        assert!(flushed.empty);
-        assert_eq!(outbox.state.lock().queue.capacity(), 0);
-    }
-
-    #[test]
-    fn outbox_without_a_stream_keeps_nothing_that_comes() {
-        let (fanout, outbox) = outbox();
-        let mut audience = Audience::default();
-        audience.insert(&outbox);
-        outbox.detach();
-        fanout.publish(&audience, &Frame::text("late"), None, Urgency::Refusable).unwrap();
-        fanout.ring();
-        assert!(outbox.state.lock().queue.is_empty());
-    }
-
-    #[test]
-    fn evicted_outbox_ends_the_frame_that_has_begun_and_drops_the_rest() {
-        let (_fanout, outbox) = outbox();
-        outbox.open(None);
-        for text in ["begun", "waiting"] {
-            outbox.send(Frame::text(text)).unwrap();
-        }
-        let mut written = Vec::new();
-        let mut flush = |room: usize| {
-            outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| {
-                let count = slices[0].len().min(room.saturating_sub(written.len()));
-                written.extend_from_slice(&slices[0][..count]);
-                if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
-            })
-        };
-        flush(3);
-        assert!(outbox.lane.budget().held() > 0 && outbox.waits_since().is_some());
-        outbox.evict();
-        assert_eq!(outbox.reason(), Some(CloseReason::Overloaded));
-        assert!(flush(usize::MAX).empty);
-        let close = CloseReason::Overloaded.frame().unwrap();
-        assert_eq!(written, [&Frame::text("begun").wire()[..], close.wire()].concat());
-        assert_eq!(outbox.lane.budget().held(), 0);
-    }
-
-    #[test]
-    fn all_that_waits_is_charged_whatever_way_it_came() {
-        let (fanout, outbox) = outbox();
-        let mut audience = Audience::default();
-        audience.insert(&outbox);
-        outbox.open(None);
-        let (sent, published) = (Frame::text("sent"), Frame::text("published"));
-        outbox.send(sent.clone()).unwrap();
-        fanout.publish(&audience, &published, None, Urgency::Refusable).unwrap();
-        fanout.ring();
-        outbox.flush(&mut Context::from_waker(Waker::noop()), |_, _| Err(io::ErrorKind::WouldBlock.into()));
-        assert_eq!(outbox.lane.budget().held(), sent.len() + published.len());
-    }
-
-    #[test]
-    fn evicted_outbox_that_is_closing_keeps_its_close_frame_only() {
-        let (_fanout, outbox) = outbox();
-        outbox.open(None);
-        outbox.send(Frame::text("waiting")).unwrap();
-        outbox.push_control(Frame::ping(b""));
-        outbox.close(CloseReason::Shutdown);
-        let mut written = Vec::new();
-        let mut flush = |room: usize| {
-            outbox.flush(&mut Context::from_waker(Waker::noop()), |_, slices| {
-                let count = slices[0].len().min(room.saturating_sub(written.len()));
-                written.extend_from_slice(&slices[0][..count]);
-                if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
-            })
-        };
-        flush(0);
-        assert!(outbox.lane.budget().held() > 0);
-        outbox.evict();
-        assert_eq!(outbox.lane.budget().held(), 0);
-        assert_eq!(outbox.reason(), Some(CloseReason::Shutdown));
-        let close = CloseReason::Shutdown.frame().unwrap();
-        flush(1);
-        outbox.evict();
-        assert!(flush(usize::MAX).empty);
-        assert_eq!(written, &close.wire()[..]);
-    }
-
-    #[test]
-    fn what_was_published_before_its_task_could_write_leaves_what_is_sent_its_room() {
-        let (fanout, outbox) = outbox();
-        outbox.open(None);
-        let mut audience = Audience::default();
-        audience.insert(&outbox);
-        for _ in 0..150 {
-            fanout.publish(&audience, &Frame::text("x"), None, Urgency::Certain).unwrap();
-            fanout.ring();
-        }
-        for _ in 0..100 {
-            outbox.send(Frame::text("x")).unwrap();
-        }
-        assert_eq!(outbox.send(Frame::text("x")), Err(Refused::Full));
     }
 }
