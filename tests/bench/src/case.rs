@@ -23,6 +23,7 @@ pub(crate) enum Length {
     Long,
 }
 
+#[derive(Clone, Copy, Debug)]
 enum Scenario {
     Fanout(Fanout),
     Echo(Echo),
@@ -116,26 +117,59 @@ impl Case {
     ];
 
     pub(crate) fn measure(&self, target: &Target, pace: &Pace, scale: &Scale) -> Result<(Vec<Figure>, Usage), Failure> {
+        match self.scenario.scaled(scale) {
+            Scenario::Fanout(fanout) => fanout.measure(target, pace),
+            Scenario::Echo(echo) => echo.measure(target, pace),
+            Scenario::Idle(idle) => idle.measure(target, pace),
+            Scenario::Churn(churn) => churn.measure(target, pace),
+            Scenario::Stall(stall) => stall.measure(target, pace),
+            Scenario::Publish(publish) => publish.measure(target, pace),
+        }
+    }
+}
+
+impl Scenario {
+    fn scaled(self, scale: &Scale) -> Self {
         let connections = |usual| scale.connections.unwrap_or(usual);
         let size = |usual| scale.size.unwrap_or(usual);
-        match self.scenario {
-            Scenario::Fanout(fanout) => Fanout {
-                subscribers: connections(fanout.subscribers),
-                topics: scale.topics.unwrap_or(fanout.topics),
-                size: size(fanout.size),
-                ..fanout
+        match self {
+            Self::Fanout(it) => Self::Fanout(Fanout {
+                subscribers: connections(it.subscribers),
+                topics: scale.topics.unwrap_or(it.topics),
+                size: size(it.size),
+                ..it
+            }),
+            Self::Echo(it) => Self::Echo(Echo { connections: connections(it.connections), size: size(it.size) }),
+            Self::Idle(it) => Self::Idle(Idle { connections: connections(it.connections) }),
+            Self::Churn(it) => Self::Churn(Churn { clients: connections(it.clients) }),
+            Self::Stall(it) => Self::Stall(Stall { others: connections(it.others), ..it }),
+            Self::Publish(it) => {
+                Self::Publish(Publish { subscribers: connections(it.subscribers), size: size(it.size) })
             }
-            .measure(target, pace),
-            Scenario::Echo(echo) => {
-                Echo { connections: connections(echo.connections), size: size(echo.size) }.measure(target, pace)
-            }
-            Scenario::Idle(idle) => Idle { connections: connections(idle.connections) }.measure(target, pace),
-            Scenario::Churn(churn) => Churn { clients: connections(churn.clients) }.measure(target, pace),
-            Scenario::Stall(stall) => Stall { others: connections(stall.others), ..stall }.measure(target, pace),
-            Scenario::Publish(publish) => {
-                Publish { subscribers: connections(publish.subscribers), size: size(publish.size) }
-                    .measure(target, pace)
-            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_scaled_by_what_is_told_and_nothing_else() {
+        let few = Scale { connections: Some(7), topics: Some(3), size: Some(9) };
+        let scaled = Scenario::Fanout(TO_ALL).scaled(&few);
+        assert!(matches!(scaled, Scenario::Fanout(Fanout { subscribers: 7, topics: 3, size: 9, publishers: 1, .. })));
+        for scenario in Case::ALL.iter().map(|case| case.scenario) {
+            let connections = match scenario.scaled(&few) {
+                Scenario::Fanout(Fanout { subscribers, .. }) | Scenario::Publish(Publish { subscribers, .. }) => {
+                    subscribers
+                }
+                Scenario::Echo(Echo { connections, .. }) | Scenario::Idle(Idle { connections }) => connections,
+                Scenario::Churn(Churn { clients }) => clients,
+                Scenario::Stall(Stall { others, .. }) => others,
+            };
+            assert_eq!(connections, 7, "{scenario:?}");
+            assert_eq!(format!("{:?}", scenario.scaled(&Scale::default())), format!("{scenario:?}"));
         }
     }
 }

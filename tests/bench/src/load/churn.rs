@@ -34,11 +34,8 @@ impl Churn {
 
         cycles.count = 0;
         let meter = Meter::start(target.pid)?;
-        swarm.settle(pace.window, &mut cycles)?;
+        swarm.settle_until(pace.window, &mut cycles, |cycles| cycles.count > 0)?;
         let usage = meter.stop()?;
-        if cycles.count == 0 {
-            return Err(Failure::Stuck { awaited: "a first close".to_owned(), after: pace.window });
-        }
         let count = cycles.count as f64;
         let cpu = usage.cost().max(Duration::from_nanos(1)).as_secs_f64();
         let figures = vec![

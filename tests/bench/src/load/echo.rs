@@ -42,11 +42,8 @@ impl Echo {
         asking.latencies.clear();
         asking.answers = 0;
         let meter = Meter::start(target.pid)?;
-        swarm.settle(pace.window, &mut asking)?;
+        swarm.settle_until(pace.window, &mut asking, |asking| asking.answers > 0)?;
         let usage = meter.stop()?;
-        if asking.answers == 0 {
-            return Err(Failure::Stuck { awaited: "a first answer".to_owned(), after: pace.window });
-        }
         let answers = asking.answers as f64;
         let mut figures = vec![Self::CPU.of(usage.cost().as_secs_f64() * 1e6 / answers)];
         figures.extend(quantile(&asking.latencies, Fanout::P50, 0.5));

@@ -6,7 +6,7 @@ use super::{
     histogram::Histogram,
     listener::{Calm, Heard, Listener},
     pace::Pace,
-    swarm::Swarm,
+    swarm::{SILENCE, Swarm},
     target::Target,
 };
 use crate::{
@@ -14,8 +14,6 @@ use crate::{
     metric::{Figure, Metric},
 };
 
-/// No delivery for so long: the server has stopped.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Between the last subscription and the first publication.
 const CALM: Duration = Duration::from_millis(100);
 /// One subscriber of so many reads the time off its messages.
@@ -120,13 +118,13 @@ impl Publishing<'_> {
             }
             if self.deliveries.count != progress.0 {
                 progress = (self.deliveries.count, now);
-            } else if now - progress.1 > PATIENCE {
+            } else if now - progress.1 > SILENCE {
                 return Err(self.stuck());
             }
             while self.published - self.deliveries.count / self.per_topic < window {
                 self.publish(self.swarm.now())?;
             }
-            self.swarm.poll((end - now).min(PATIENCE), &mut self.deliveries)?;
+            self.swarm.poll((end - now).min(SILENCE), &mut self.deliveries)?;
         }
     }
 
@@ -156,7 +154,7 @@ impl Publishing<'_> {
     fn drain(&mut self) -> Result<(), Failure> {
         while self.deliveries.count < self.published * self.per_topic {
             let before = self.deliveries.count;
-            let deadline = self.swarm.now() + PATIENCE;
+            let deadline = self.swarm.now() + SILENCE;
             while self.deliveries.count == before {
                 let left = deadline.saturating_sub(self.swarm.now());
                 if left.is_zero() {
@@ -173,7 +171,7 @@ impl Publishing<'_> {
 
     fn stuck(&self) -> Failure {
         let missing = self.published * self.per_topic - self.deliveries.count;
-        Failure::Stuck { awaited: format!("{missing} deliveries"), after: PATIENCE }
+        Failure::Stuck { awaited: format!("{missing} deliveries"), after: SILENCE }
     }
 }
 
@@ -209,5 +207,38 @@ impl Listener for Deliveries {
             Heard::Lost => Err(Failure::Disconnected),
             Heard::Ready | Heard::Closed => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use super::*;
+    use crate::load::Dialect;
+
+    fn hear(number: usize, heard: Heard<'_>) -> (Deliveries, Result<(), Failure>) {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+        let target = Target { address, path: "/ws".to_owned(), dialect: Dialect::Plain, pid: 0 };
+        let mut swarm = Swarm::new(&target, []).expect("no connection is made");
+        let mut deliveries = Deliveries::of(1);
+        let result = deliveries.hear(&mut swarm, number, heard);
+        (deliveries, result)
+    }
+
+    #[test]
+    fn a_subscribers_message_is_a_delivery() {
+        let publication = Dialect::Plain.publish(0, Duration::ZERO, 32);
+        let (deliveries, result) = hear(0, Heard::Message(Some(publication.as_bytes())));
+        assert!(result.is_ok());
+        assert_eq!(deliveries.count, 1);
+        assert!(deliveries.latencies.quantile(0.5).is_some());
+    }
+
+    #[test]
+    fn a_publishers_message_is_an_error_that_is_told() {
+        let (deliveries, result) = hear(1, Heard::Message(Some(b"no such topic")));
+        assert!(matches!(result, Err(Failure::Unexpected(text)) if text == "no such topic"));
+        assert_eq!(deliveries.count, 0);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     fanout::Deliveries,
     listener::{Calm, Heard, Listener},
     pace::Pace,
-    swarm::Swarm,
+    swarm::{SILENCE, Swarm},
     target::Target,
 };
 use crate::{
@@ -14,8 +14,6 @@ use crate::{
     metric::{Figure, Metric},
 };
 
-/// An answer that does not come for so long will not come.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Calls at least, however short the window: the first few are not what a call costs.
 const FEWEST: usize = 12;
 const FIRST: usize = 4;
@@ -63,7 +61,7 @@ impl Publish {
             asking.answer = None;
             asking.deliveries.count = 0;
             swarm.text(subscribers, &request)?;
-            let deadline = swarm.now() + PATIENCE;
+            let deadline = swarm.now() + SILENCE;
             loop {
                 match asking.answer {
                     Some(None) => return Ok(Vec::new()),
@@ -76,7 +74,7 @@ impl Publish {
                 let left = deadline.saturating_sub(swarm.now());
                 if left.is_zero() {
                     let awaited = "the answer to `measure` and its deliveries".to_owned();
-                    return Err(Failure::Stuck { awaited, after: PATIENCE });
+                    return Err(Failure::Stuck { awaited, after: SILENCE });
                 }
                 swarm.poll(left, asking)?;
             }

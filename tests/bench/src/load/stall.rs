@@ -5,7 +5,7 @@ use super::{
     fanout::{Deliveries, Fanout, quantile},
     listener::{Calm, Heard, Listener},
     pace::Pace,
-    swarm::Swarm,
+    swarm::{SILENCE, Swarm},
     target::Target,
 };
 use crate::{
@@ -75,7 +75,8 @@ impl Stall {
     fn publish(&self, swarm: &mut Swarm, watching: &mut Watching, time: Duration) -> Result<u64, Failure> {
         let publisher = watching.stalling + 1;
         let interval = Duration::from_secs(1) / (self.rate * (1 + LARGE_PER_SMALL));
-        let (mut due, mut peak) = (swarm.now(), 0);
+        let (mut due, mut peak, mut expected) = (swarm.now(), 0, 0);
+        watching.deliveries.count = 0;
         let end = due + time;
         for turn in 0.. {
             if due >= end {
@@ -84,12 +85,19 @@ impl Stall {
             while let left @ 1.. = due.saturating_sub(swarm.now()).as_nanos() {
                 swarm.poll(Duration::from_nanos(left as u64), watching)?;
             }
-            let (topic, size) = if turn % (1 + LARGE_PER_SMALL) == 0 { (0, SMALL) } else { (1, LARGE) };
+            let is_to_all = turn % (1 + LARGE_PER_SMALL) == 0;
+            let (topic, size) = if is_to_all { (0, SMALL) } else { (1, LARGE) };
+            expected += if is_to_all { self.others as u64 } else { 0 };
             swarm.text(publisher, &swarm.dialect().publish(topic, due, size))?;
             if turn % (READ_EVERY * (1 + LARGE_PER_SMALL)) == 0 {
                 peak = peak.max(resident(swarm.target().pid)?);
             }
             due += interval;
+        }
+        // What comes late is this time's, not the next one's.
+        let deadline = swarm.now() + SILENCE;
+        while watching.deliveries.count < expected && swarm.now() < deadline {
+            swarm.poll(deadline.saturating_sub(swarm.now()), watching)?;
         }
         Ok(peak.max(resident(swarm.target().pid)?))
     }

@@ -26,6 +26,8 @@ const HANDSHAKES: usize = 64;
 const SOURCES: usize = 16;
 /// In all for opening; nothing measured takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing for so long: the server has stopped.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 /// What one read takes at most.
 const BUFFER: usize = 512 << 10;
 /// Besides the connections: standard streams, epoll, what is read of /proc.
@@ -143,6 +145,25 @@ impl Swarm {
         let end = self.now() + time;
         while let left @ 1.. = end.saturating_sub(self.now()).as_nanos() {
             self.poll(Duration::from_nanos(left as u64), listener)?;
+        }
+        Ok(())
+    }
+
+    /// Listens for so long, and on until the listener has heard what it listens for.
+    pub(crate) fn settle_until<L: Listener>(
+        &mut self,
+        time: Duration,
+        listener: &mut L,
+        has_heard: impl Fn(&L) -> bool,
+    ) -> Result<(), Failure> {
+        self.settle(time, listener)?;
+        let deadline = self.now() + SILENCE;
+        while !has_heard(listener) {
+            let left = deadline.saturating_sub(self.now());
+            if left.is_zero() {
+                return Err(Failure::Stuck { awaited: "anything to happen".to_owned(), after: time + SILENCE });
+            }
+            self.poll(left, listener)?;
         }
         Ok(())
     }
@@ -274,5 +295,55 @@ fn check_open_files(needed: u64) -> Result<(), Failure> {
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => Err(Failure::OpenFiles { needed, allowed }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+
+    /// Opens one client, which subscribes, at a server that says just this, piece by piece, and then waits.
+    fn open(pieces: &'static [&'static [u8]]) -> Result<(), Failure> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client comes");
+            stream.set_nodelay(true).expect("it is a TCP stream");
+            pieces.iter().for_each(|piece| stream.write_all(piece).expect("the client is there"));
+            // Until the client is gone, whose end is a reset.
+            stream.read_to_end(&mut Vec::new()).ok();
+        });
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let target = Target { address, path: "/ws".to_owned(), dialect: Dialect::Plain, pid: 0 };
+        let mut swarm = Swarm::new(&target, [Some(0)])?;
+        let opened = swarm.open_all(0..1);
+        drop(swarm);
+        server.join().expect("the server does not panic");
+        opened
+    }
+
+    #[test]
+    fn an_answer_may_come_in_pieces_and_with_frames_behind_it() {
+        assert!(open(&[b"HTTP/1.1 101 Swi", b"tching Protocols\r\n\r\n", b"\x81\x02{}"]).is_ok());
+        assert!(open(&[b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02{}"]).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_told() {
+        let refused = open(&[b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"]);
+        assert!(matches!(refused, Err(Failure::Refused(status)) if status == "HTTP/1.1 403 Forbidden"));
+    }
+
+    #[test]
+    fn a_close_frame_is_the_end_though_the_stream_goes_on() {
+        assert!(matches!(open(&[ACCEPTED, b"\x88\x02\x03\xe8"]), Err(Failure::Disconnected)));
     }
 }
