@@ -226,15 +226,15 @@ impl<V> Node<V> {
     }
 
     pub(crate) fn broadcast(&self, frame: &Frame) -> Result<usize, PublishError> {
-        let mut audience = Audience::default();
-        // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
-        for entry in &self.sessions {
-            let session = entry.value();
-            if session.shared.task.get().is_some() && !session.is_closed() {
-                audience.insert(&session.shared.outbox);
-            }
-        }
         let receivers = self.hand_over(frame, || {
+            let mut audience = Audience::default();
+            // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
+            for entry in &self.sessions {
+                let session = entry.value();
+                if session.shared.task.get().is_some() && !session.is_closed() {
+                    audience.insert(&session.shared.outbox);
+                }
+            }
             let _one_at_a_time = self.broadcast.lock();
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
         });

@@ -145,20 +145,11 @@ impl LiveTest {
     ///
     /// When something else comes, or another code.
     pub async fn expect_close(&mut self, code: u16) -> Result<String, RawSocketError> {
-        let frame = self.event().await?;
-        match frame.as_close() {
-            Some((Some(got), reason)) if got == code => {
-                let reason = reason.to_owned();
-                // The server may have had this answer already, when it was the client that closed.
-                self.socket.close(code, "").await.ok();
-                self.socket.half_close().await.ok();
-                Ok(reason)
-            }
-            _ => {
-                let got = String::from_utf8_lossy(frame.payload());
-                Err(RawSocketError::unexpected(&format!("a close with {code}"), got))
-            }
-        }
+        let reason = closes_with(&self.event().await?, code)?;
+        // The server may have had this answer already, when it was the client that closed.
+        self.socket.close(code, "").await.ok();
+        self.socket.half_close().await.ok();
+        Ok(reason)
     }
 
     /// Takes no more from the server until [`resume`](Self::resume): the slowest of clients.
@@ -180,13 +171,8 @@ impl LiveTest {
         self.socket.close(1000, "").await?;
         loop {
             let frame = self.event().await?;
-            match frame.as_close() {
-                None => {}
-                Some((Some(1000), _)) => return Ok(()),
-                Some(_) => {
-                    let got = String::from_utf8_lossy(frame.payload());
-                    return Err(RawSocketError::unexpected("a close with 1000", got));
-                }
+            if frame.opcode() == Frame::CLOSE {
+                return closes_with(&frame, 1000).map(drop);
             }
         }
     }
@@ -219,5 +205,16 @@ impl LiveTest {
             connection.await.ok();
         });
         Self { socket: RawSocket::over(client), stall }
+    }
+}
+
+/// The words of a frame that has to close with this code.
+fn closes_with(frame: &Frame, code: u16) -> Result<String, RawSocketError> {
+    match frame.as_close() {
+        Some((Some(got), reason)) if got == code => Ok(reason.to_owned()),
+        _ => {
+            let got = String::from_utf8_lossy(frame.payload());
+            Err(RawSocketError::unexpected(&format!("a close with {code}"), got))
+        }
     }
 }
