@@ -30,16 +30,28 @@ impl CloseCode {
     pub const INTERNAL: Self = Self(1011);
     /// 1013: the server has to shed load; to come back later may help.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 4001: what authentication granted has expired; to come back with fresh credentials helps.
+    pub const EXPIRED: Self = Self(4001);
     /// 4008: the client did not read fast enough and its queue filled up.
     pub const QUEUE_FULL: Self = Self(4008);
     /// 4009: the client read nothing at all for the write timeout.
     pub const WRITE_TIMEOUT: Self = Self(4009);
+    /// 4011: the client began a message and did not finish it in time.
+    pub const MESSAGE_TIMEOUT: Self = Self(4011);
     /// 4012: the client did not answer a ping.
     pub const NO_PONG: Self = Self(4012);
-    /// 4505: the client went on subscribing past its limit.
-    pub const SUBSCRIPTION_LIMIT: Self = Self(4505);
+    /// 4013: the client sent more than its rate allows, and went on.
+    pub const RATE_LIMITED: Self = Self(4013);
+    /// 4014: a hook took too long.
+    pub const HOOK_TIMEOUT: Self = Self(4014);
     /// 4500: too many messages in a row could not be decoded.
     pub const BAD_MESSAGES: Self = Self(4500);
+    /// 4501: the user's access was revoked.
+    pub const REVOKED: Self = Self(4501);
+    /// 4504: the user has as many sessions as one may have.
+    pub const SESSION_LIMIT: Self = Self(4504);
+    /// 4505: the client went on subscribing past its limit.
+    pub const SUBSCRIPTION_LIMIT: Self = Self(4505);
 
     /// Whether a client that is sent this code should connect again: all but 4500 to 4999.
     pub fn should_reconnect(self) -> bool {
@@ -110,8 +122,20 @@ pub enum CloseReason {
     Overloaded,
     /// The client read nothing for the write timeout: 4009.
     WriteTimeout,
+    /// A message was begun and not finished in time: 4011.
+    MessageTimeout,
     /// The client did not answer a ping: 4012.
     NoPong,
+    /// The client sent more than its rate allows, and went on: 4013.
+    RateLimited,
+    /// `on_connect` or `on_message` took too long: 4014.
+    HookTimeout,
+    /// What authentication granted has expired: 4001.
+    Expired,
+    /// The user's access was revoked: 4501.
+    Revoked,
+    /// The user has as many sessions as one may have: 4504.
+    SessionLimit,
     /// Sixteen messages in a row could not be decoded: 4500.
     BadMessages,
     /// It never opened: the handler refused it, or the upgrade did not take place.
@@ -134,7 +158,13 @@ impl CloseReason {
             Self::QueueFull => CloseCode::QUEUE_FULL,
             Self::Overloaded => CloseCode::TRY_AGAIN_LATER,
             Self::WriteTimeout => CloseCode::WRITE_TIMEOUT,
+            Self::MessageTimeout => CloseCode::MESSAGE_TIMEOUT,
             Self::NoPong => CloseCode::NO_PONG,
+            Self::RateLimited => CloseCode::RATE_LIMITED,
+            Self::HookTimeout => CloseCode::HOOK_TIMEOUT,
+            Self::Expired => CloseCode::EXPIRED,
+            Self::Revoked => CloseCode::REVOKED,
+            Self::SessionLimit => CloseCode::SESSION_LIMIT,
             Self::BadMessages => CloseCode::BAD_MESSAGES,
             Self::Lost | Self::Io(_) | Self::NeverOpened | Self::Aborted => return None,
         })
@@ -186,7 +216,13 @@ impl fmt::Display for CloseReason {
             Self::QueueFull => "the client reads too slowly",
             Self::Overloaded => "the server is short of memory",
             Self::WriteTimeout => "the client stopped reading",
+            Self::MessageTimeout => "the message took too long to come",
             Self::NoPong => "no pong came back",
+            Self::RateLimited => "the client sends too much",
+            Self::HookTimeout => "the server took too long",
+            Self::Expired => "the credentials have expired",
+            Self::Revoked => "access was revoked",
+            Self::SessionLimit => "too many sessions of this user",
             Self::BadMessages => "too many messages that cannot be decoded",
             Self::NeverOpened => "the session never opened",
             Self::Aborted => "the session was dropped",
