@@ -148,9 +148,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
     /// When no whole HTTP/1 answer comes.
     pub async fn reply(&mut self) -> Result<Reply> {
         const AWAITED: &str = "an HTTP answer";
-        const END: &[u8] = b"\r\n\r\n";
+        const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
-        let head = self.until(AWAITED, |received| take_until(received, END)).await?;
+        let head = self.until(AWAITED, |received| take_until(received, EMPTY_LINE)).await?;
         let head = String::from_utf8_lossy(&head).into_owned();
         let reply = Reply::parse(&head);
         let length = reply.as_ref().and_then(Reply::length);
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
         let body = match length {
             Length::Bytes(length) => self.bytes(length).await?,
             Length::Chunked => self.chunks().await?,
-            Length::UntilEof => self.rest().await?,
+            Length::UntilEof => self.rest(END).await?,
         };
         Ok(reply.with_body(body))
     }
@@ -259,18 +259,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
         self.expect("a close frame", close).await
     }
 
-    /// Demands that the server ends the connection, by FIN or by reset, and sends nothing before.
+    /// Demands that the server ends its direction properly (FIN), and sends nothing before. A reset is not that: what
+    /// the server had written may be lost by it.
     ///
     /// # Errors
     ///
-    /// When something comes, or the connection stays.
+    /// When something comes, the connection is reset, or it stays.
     pub async fn expect_eof(&mut self) -> Result<()> {
-        let rest = self.rest().await?;
-        if rest.is_empty() {
-            Ok(())
-        } else {
-            Err(RawSocketError::unexpected("the end of the connection", printable(&rest)))
-        }
+        let rest = self.rest(END).await?;
+        if rest.is_empty() { Ok(()) } else { Err(RawSocketError::unexpected(END, printable(&rest))) }
+    }
+
+    /// Demands that the server resets the connection (RST), and sends nothing before.
+    ///
+    /// # Errors
+    ///
+    /// When something comes, the stream ends properly, or the connection stays.
+    pub async fn expect_reset(&mut self) -> Result<()> {
+        const AWAITED: &str = "a reset of the connection";
+
+        let got = match self.rest(AWAITED).await {
+            Err(RawSocketError::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionReset => {
+                std::mem::take(&mut self.received)
+            }
+            Ok(rest) => [rest, END.into()].concat(),
+            Err(error) => return Err(error),
+        };
+        if got.is_empty() { Ok(()) } else { Err(RawSocketError::unexpected(AWAITED, printable(&got))) }
     }
 
     async fn expect<T>(&mut self, awaited: &str, wanted: impl Fn(&Frame) -> Option<T>) -> Result<T> {
@@ -311,13 +326,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
         }
     }
 
-    /// Takes all that comes until the connection ends.
-    async fn rest(&mut self) -> Result<Vec<u8>> {
-        match self.until("the end of the connection", |_| None::<()>).await {
+    /// Takes all that comes until the server ends its direction.
+    async fn rest(&mut self, awaited: &str) -> Result<Vec<u8>> {
+        match self.until(awaited, |_| None::<()>).await {
             Err(RawSocketError::Ended { .. }) => Ok(std::mem::take(&mut self.received)),
-            Err(RawSocketError::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionReset => {
-                Ok(std::mem::take(&mut self.received))
-            }
             Err(error) => Err(error),
             Ok(()) => unreachable!("it is never content"),
         }
@@ -342,6 +354,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawSocket<S> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is awaited of a server that is to send nothing more.
+const END: &str = "the end of the connection";
 
 fn new_socket(addr: SocketAddr) -> io::Result<TcpSocket> {
     if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }

@@ -1,4 +1,7 @@
-use tokio::io::{DuplexStream, duplex};
+use tokio::{
+    io::{DuplexStream, duplex},
+    net::TcpListener,
+};
 
 use super::*;
 
@@ -59,11 +62,45 @@ async fn a_masked_frame_is_not_what_a_server_sends() {
     assert!(matches!(socket.expect_text().await, Err(RawSocketError::Unexpected { .. })));
 }
 
+enum Leaving {
+    Properly,
+    ByReset,
+}
+
+/// A socket to which a server has sent this, and that it then left.
+async fn left(leaving: Leaving, sent: &[u8]) -> RawSocket {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = RawSocket::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    server.write_all(sent).await.unwrap();
+    if let Leaving::ByReset = leaving {
+        server.set_zero_linger().unwrap();
+    }
+    socket
+}
+
+#[tokio::test]
+async fn a_proper_end_and_a_reset_are_told_apart() {
+    left(Leaving::Properly, b"").await.expect_eof().await.unwrap();
+    left(Leaving::ByReset, b"").await.expect_reset().await.unwrap();
+    assert!(matches!(left(Leaving::ByReset, b"").await.expect_eof().await, Err(RawSocketError::Io { .. })));
+    assert!(matches!(left(Leaving::Properly, b"").await.expect_reset().await, Err(RawSocketError::Unexpected { .. })));
+    assert!(matches!(
+        left(Leaving::Properly, b"more").await.expect_reset().await,
+        Err(RawSocketError::Unexpected { .. })
+    ));
+    assert!(matches!(
+        left(Leaving::Properly, b"more").await.expect_eof().await,
+        Err(RawSocketError::Unexpected { .. })
+    ));
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_wait_ends() {
     let (client, _server) = duplex(16);
     let mut socket = RawSocket::over(client);
     assert!(matches!(socket.frame().await, Err(RawSocketError::TimedOut { .. })));
     assert!(matches!(socket.expect_eof().await, Err(RawSocketError::TimedOut { .. })));
+    assert!(matches!(socket.expect_reset().await, Err(RawSocketError::TimedOut { .. })));
     assert!(matches!(socket.write([0; 17]).await, Err(RawSocketError::TimedOut { .. })));
 }
