@@ -1,17 +1,22 @@
-//! Authentication by what an application has already, and by what takes too long.
+//! Authentication by what an application has already, and by what denies, panics or takes too long: the catalogue's
+//! cases 18 and 20.
 
 use std::{convert::Infallible, future, time::Duration};
 
 use axum::{
     Router,
     extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, request::Parts},
+    response::{AppendHeaders, IntoResponse},
 };
-use axum_live::{Live, LiveLayer, Session, accept};
+use axum_live::{CloseReason, Live, LiveLayer, Session, accept};
 use axum_live_test::{RawSocket, Request};
 use tokio::sync::mpsc;
 
-use crate::app::{serve, soon};
+use crate::{
+    app::{Witness, assert_echoes, echo, serve, soon},
+    door::handshake,
+};
 
 /// An extractor as an application has it for its other handlers.
 struct Name(String);
@@ -104,4 +109,64 @@ async fn auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
         soon("the end of auth", dropped.recv()).await.unwrap();
     }
     assert!(live.is_empty());
+}
+
+#[tokio::test]
+async fn c18_auth_that_denies_is_the_answer_and_nothing_else_runs() {
+    let witness = Witness::default();
+    let (opened, closed, handled) = (witness.clone(), witness.clone(), witness.clone());
+    let live = Live::<()>::builder()
+        .on_connect(async move |_: Session<()>| opened.saw("open"))
+        .on_close(async move |_: Session<()>, _: CloseReason| closed.saw("close"))
+        .build();
+    let authenticate = async |headers: HeaderMap| match headers.get("x-user") {
+        Some(_) => Ok(()),
+        None => {
+            let cookies = AppendHeaders([("set-cookie", "a=1"), ("set-cookie", "b=2")]);
+            Err((StatusCode::UNAUTHORIZED, cookies, "who are you?"))
+        }
+    };
+    let handler = async move || handled.saw("handler");
+    let addr = serve(Router::new().route("/ws", LiveLayer::new(&live, authenticate).handler(handler))).await;
+
+    let mut socket = RawSocket::connect(addr).await.unwrap();
+    let reply = socket.request(&handshake()).await.unwrap();
+    assert_eq!((reply.status(), reply.text().as_str()), (401, "who are you?"));
+    assert_eq!(reply.headers("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2"]);
+    assert!(live.is_empty());
+
+    // The connection is as good as before, and the next client's events are the first.
+    socket.upgrade(&handshake().header("X-User", "ann")).await.unwrap();
+    socket.close(1000, "").await.unwrap();
+    witness.sees("close").await;
+    assert_eq!(witness.seen(), ["handler", "open", "close"]);
+}
+
+#[tokio::test]
+async fn c18_auth_that_denies_with_a_success_is_401() {
+    let live = Live::<()>::builder().build();
+    let layer = LiveLayer::new(&live, async || Err::<(), _>("no".into_response()));
+    let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
+    let reply = RawSocket::connect(addr).await.unwrap().request(&handshake()).await.unwrap();
+    assert_eq!(reply.status(), 401);
+}
+
+#[tokio::test]
+async fn c20_auth_that_panics_is_500_and_others_go_on() {
+    let live = echo();
+    let authenticate = async |headers: HeaderMap| {
+        assert!(!headers.contains_key("x-panic"), "as asked");
+        Ok::<_, Infallible>(())
+    };
+    let addr = serve(Router::new().route("/ws", LiveLayer::new(&live, authenticate).handler(accept))).await;
+    let mut before = RawSocket::open(addr, "/ws").await.unwrap();
+
+    let mut socket = RawSocket::connect(addr).await.unwrap();
+    assert_eq!(socket.request(&handshake().header("X-Panic", "please")).await.unwrap().status(), 500);
+    assert_eq!(live.len(), 1);
+
+    assert_echoes(&mut before).await;
+    // Even the one that panicked may try again.
+    socket.upgrade(&handshake()).await.unwrap();
+    assert_echoes(&mut socket).await;
 }
