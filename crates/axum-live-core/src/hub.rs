@@ -61,3 +61,6 @@ impl<K: Clone + Eq + Hash> Hub<K> {
         self.topics.len()
     }
 }
+
+#[cfg(all(test, not(axum_live_loom)))]
+mod tests;

@@ -191,7 +191,7 @@ fn frame_pushed_while_the_session_closes_is_written_or_refused() {
 }
 
 #[test]
-fn the_first_reason_to_close_wins() {
+fn c54_the_first_reason_to_close_wins() {
     loom::model(|| {
         let client = Bench::new().client("a");
         let other = thread::spawn({

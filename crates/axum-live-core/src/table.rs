@@ -88,3 +88,26 @@ impl<K: Eq + Hash, T> Default for Table<K, T> {
         Self { entries: DashMap::new(), sighting: Default::default() }
     }
 }
+
+#[cfg(all(test, not(axum_live_loom)))]
+mod tests {
+    use super::*;
+
+    impl Vacate for u32 {
+        fn is_vacant(&self) -> bool {
+            *self == 0
+        }
+    }
+
+    #[test]
+    fn c39_a_million_keys_used_once_leave_a_table_that_is_empty_and_has_not_grown() {
+        let table = Table::<u32, u32>::default();
+        for key in 0..1_000_000 {
+            table.enter(&key, |value| *value += 1);
+            assert_eq!(table.len(), 1);
+            table.change(&key, |value| *value -= 1);
+        }
+        assert_eq!(table.len(), 0);
+        assert!(table.entries.capacity() < 10_000, "{}", table.entries.capacity());
+    }
+}

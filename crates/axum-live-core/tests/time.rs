@@ -98,7 +98,7 @@ async fn clock_stands_still_while_a_hook_keeps_us_from_reading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_that_takes_no_bytes_is_closed_after_the_write_timeout() {
+async fn c42_a_client_that_takes_no_byte_is_closed_after_ten_seconds() {
     let mut opened = open(builder());
     let start = Instant::now();
     opened.session.send("big", &"x".repeat(1000)).unwrap();
@@ -137,7 +137,7 @@ async fn client_that_takes_bytes_slowly_is_not_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_that_is_never_answered_ends_after_the_close_timeout() {
+async fn c32_a_close_that_is_never_answered_ends_after_five_seconds() {
     let mut opened = open(builder());
     let start = Instant::now();
     opened.session.close();

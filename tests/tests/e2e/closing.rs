@@ -1,6 +1,6 @@
 //! The end of a session: one reason, what was queued first, a bounded wait, and nothing left (rules 6, 7 and 13).
 
-use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum_live::{CloseCode, CloseReason, Frame as Payload, Live, Message, SendError, Session, SubscribeError};
 use axum_live_test::{Frame, RawSocket, RawSocketError, Request};
@@ -8,6 +8,7 @@ use tokio::{net::TcpStream, sync::Barrier, task::JoinSet};
 
 use crate::{
     app::{Witness, settles, soon},
+    descriptor::Descriptor,
     node::{Node, answer_close, assert_closes},
 };
 
@@ -255,23 +256,6 @@ async fn closed_resolves_when_the_end_begins_for_all_who_wait() {
     soon("the end of the past", session.closed()).await;
 }
 
-/// The server's end of a client's connection, as the kernel numbers it.
-fn server_inode(addr: SocketAddr, client: SocketAddr) -> String {
-    let hex = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
-    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
-    let row = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let row = row.into_iter().find(|row| row[1] == hex(addr) && row[2] == hex(client)).expect("it is connected");
-    row[9].to_owned()
-}
-
-/// Whether a descriptor of this process is open on a socket.
-fn is_held(inode: &str) -> bool {
-    let link = format!("socket:[{inode}]");
-    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-    // A descriptor may be gone again by the time it is looked at.
-    descriptors.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == &*link))
-}
-
 #[tokio::test]
 async fn the_descriptor_is_free_when_the_session_ended_though_handles_are_held() {
     let mut node = Node::start(Live::builder().close_timeout(Duration::from_millis(100))).await;
@@ -282,14 +266,14 @@ async fn the_descriptor_is_free_when_the_session_ended_though_handles_are_held()
         let mut socket = RawSocket::over(tcp);
         socket.upgrade(&Request::new("/ws")).await.unwrap();
         let session = node.opened().await;
-        let inode = server_inode(node.addr, client);
-        assert!(is_held(&inode));
+        let descriptor = Descriptor::of_server(node.addr, client);
+        assert!(descriptor.is_held());
         session.close();
         assert_closes(&mut socket, 1000).await;
         if answers {
             answer_close(socket, 1000).await;
         }
-        settles("a free descriptor", || !is_held(&inode)).await;
+        settles("a free descriptor", || !descriptor.is_held()).await;
         handles.push(session);
     }
     assert!(handles.iter().all(Session::is_closed));

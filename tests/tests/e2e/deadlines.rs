@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum_live::{CloseReason, Frame as Payload, Heartbeat, Live, Message, Session};
-use axum_live_test::Frame;
-use tokio::sync::mpsc;
+use axum_live_test::{Frame, RawSocket, Request};
+use tokio::{net::TcpSocket, sync::mpsc};
 
 use crate::{
-    app::soon,
+    app::{settles, soon},
+    descriptor::Descriptor,
     node::{Node, answer_close, assert_closes, open_unix},
 };
 
@@ -94,6 +95,29 @@ async fn c42_on_a_generic_stream_too_no_byte_for_the_write_timeout_is_4009() {
         assert!(socket.frame().await.unwrap().payload() == vec![number; SIZE], "frame {number}");
     }
     assert_closes(&mut socket, 4009).await;
+}
+
+#[tokio::test]
+async fn c42_of_a_client_that_never_reads_again_nothing_is_left() {
+    let builder = Live::builder().queue_bytes(64 << 20).write_timeout(millis(80)).close_timeout(millis(80));
+    let mut node = Node::start(builder).await;
+    let tcp = TcpSocket::new_v4().unwrap();
+    tcp.set_recv_buffer_size(128 << 10).unwrap();
+    let tcp = tcp.connect(node.addr).await.unwrap();
+    let client = tcp.local_addr().unwrap();
+    let mut socket = RawSocket::over(tcp);
+    socket.upgrade(&Request::new("/ws")).await.unwrap();
+    let session = node.opened().await;
+    session.subscribe("t").unwrap();
+    let descriptor = Descriptor::of_server(node.addr, client);
+    assert!(descriptor.is_held());
+    for _ in 0..48 {
+        session.send_frame(Payload::binary(vec![7; 256 << 10])).unwrap();
+    }
+    assert_eq!(node.closed().await, (session, CloseReason::WriteTimeout));
+    settles("a free descriptor", || !descriptor.is_held()).await;
+    settles("memory that is free again", || node.live.stats().waiting_bytes() == 0).await;
+    node.empties().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod auth;
 mod churn;
 mod closing;
 mod deadlines;
+mod descriptor;
 mod door;
 mod door_http2;
 mod frames;

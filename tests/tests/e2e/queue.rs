@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use axum_live::{CloseReason, Frame as Payload, Live, Message, SendError, Session};
+use axum_live::{Builder, CloseReason, Frame as Payload, Live, Message, SendError, Session};
 use axum_live_test::{Frame, RawSocket, Request};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -146,12 +146,11 @@ async fn c41_overflow_closes_the_slow_session_with_4008_and_no_other() {
     node.assert_quiet();
 }
 
-#[tokio::test]
-async fn send_answers_queue_full_at_once_by_messages_and_by_bytes() {
+/// Asserts how many frames of a size fit into the queue of a client that takes none, and that one more closes it with
+/// 4008, behind those.
+async fn assert_fit(builder: Builder<()>, sizes_and_counts: [(usize, usize); 3]) {
     let (tells, mut told) = mpsc::unbounded_channel();
-    let live = Live::<()>::builder()
-        .queue_size(10)
-        .queue_bytes(10_000)
+    let live = builder
         .on_message(async move |session: Session<()>, message: Message| {
             let size: usize = message.json().unwrap();
             let frame = Payload::binary(vec![7; size]);
@@ -162,8 +161,7 @@ async fn send_answers_queue_full_at_once_by_messages_and_by_bytes() {
             tells.send(sent.unwrap()).unwrap();
         })
         .build();
-    // By messages; by bytes; and one that is larger than the bound alone, which an empty queue takes.
-    for (size, fit) in [(1, 10), (4000, 2), (100_000, 1)] {
+    for (size, fit) in sizes_and_counts {
         // Written to by its task alone, and so not while the hook runs.
         let mut socket = open_unix(&live).await;
         socket.send_json("fill", size).await.unwrap();
@@ -176,6 +174,13 @@ async fn send_answers_queue_full_at_once_by_messages_and_by_bytes() {
         assert_closes(&mut socket, 4008).await;
     }
     assert_eq!(live.stats().queue_full_closes(), 3);
+}
+
+#[tokio::test]
+async fn c41_the_queue_is_full_at_256_messages_or_at_1_mib() {
+    // By messages; by bytes; and one that is larger than the bound alone, which an empty queue takes.
+    assert_fit(Live::builder(), [(1, 256), (64 << 10, 15), (2 << 20, 1)]).await;
+    assert_fit(Live::builder().queue_size(10).queue_bytes(10_000), [(1, 10), (4000, 2), (100_000, 1)]).await;
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use axum::response::IntoResponse;
 use http::Request;
 use proptest::prelude::*;
@@ -170,6 +172,22 @@ fn a_subprotocol_is_chosen_by_the_servers_preference_among_those_offered() {
     assert_eq!(chosen(&[]), None);
     let response = handshake(with("sec-websocket-protocol", &["v1"])).answer(HeaderMap::new(), chosen(&["v1"]));
     assert_eq!(response.headers()["sec-websocket-protocol"], "v1");
+}
+
+#[test]
+fn c11_ten_thousand_commas_take_less_than_a_millisecond() {
+    let commas = ",".repeat(10_000);
+    let supported = ["chat.v2", "chat.v1"].map(HeaderValue::from_static);
+    let headers: Vec<_> = GOOD.into_iter().chain([("sec-websocket-protocol", &*commas)]).collect();
+    let parts = parts(Version::HTTP_11, "GET", &headers);
+    let judge = |_| {
+        let start = Instant::now();
+        assert_eq!(handshake(read(&parts)).choose_protocol(&supported), None);
+        start.elapsed()
+    };
+    // The fastest, for on a busy machine any may be interrupted.
+    let took = (0..100).map(judge).min().unwrap();
+    assert!(took < Duration::from_millis(1), "{took:?}");
 }
 
 #[test]
