@@ -97,7 +97,7 @@ test('two tabs hear what one of them publishes', LIMIT, async () => {
   }
 });
 
-test('after a kill and a restart it comes back, subscribes again, and what was sent meanwhile arrives once', LIMIT, async () => {
+test('c59 after a kill and a restart it comes back, subscribes again, and what was sent meanwhile arrives once', LIMIT, async () => {
   const ana = await connected();
   const bob = await connected();
   await publish(ana, 'before');

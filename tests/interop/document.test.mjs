@@ -1,17 +1,13 @@
 // Plain clients, as the document has them whose patterns the examples follow: a WebSocket that says `init` on every open
 // and comes back a second after it closed. They know nothing of our client, nor of snapshots, updates and receipts.
 //
-// BINARIES is the folder with the examples; `tests/run interop` builds them and sets it.
+// `tests/run interop` builds the examples.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { afterEach, test } from 'node:test';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import Ws from 'ws';
-
-const folder = process.env.BINARIES ?? fileURLToPath(new URL('../../target/debug', import.meta.url));
+import { Server } from './server.mjs';
 
 const servers = [], clients = [];
 afterEach(async () => {
@@ -22,25 +18,10 @@ afterEach(async () => {
 // Each test gets a time limit: a message that never comes is a failure, not a wait.
 const promise = (name, body) => test(name, { timeout: 30_000 }, body);
 
-/** An example, on a port that is free or the one it had before. Only its own process is ever signalled. */
+/** An example, on a port that is free or the one it had before. */
 async function start(name, port = 0) {
-  const child = spawn(`${folder}/${name}`, [`127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  const server = {
-    name,
-    async stop(signal = 'SIGKILL') {
-      child.kill(signal);
-      await ended;
-    },
-  };
+  const server = await Server.start(name, [`127.0.0.1:${port}`]);
   servers.push(server);
-  server.port = await new Promise((listens, fails) => {
-    createInterface(child.stdout).on('line', (line) => {
-      const address = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
-      if (address) listens(address[1]);
-    });
-    ended.then(() => fails(new Error(`${name} ended before it listened`)), fails);
-  });
   return server;
 }
 
