@@ -62,7 +62,7 @@ pub(crate) struct Node<V> {
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_budget));
-        let fanout = Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog, &budget);
+        let fanout = Fanout::new(settings.fanout_tasks, settings.bounds, settings.run_limit(), settings.backlog, &budget);
         let fanout = Arc::new(fanout);
         Self {
             hub: Hub::new(Arc::clone(&fanout)),

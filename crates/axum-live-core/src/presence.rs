@@ -129,7 +129,9 @@ impl<V: Send + Sync + 'static> Presence<V> {
             return Err(PresenceError::Closed);
         }
         let node = &self.live.node;
-        session.shared.tracks.enter(&self.topic, || node.attendance.track(&node.hub, &self.topic, &attendee, meta))?;
+        let limit = node.settings.subscription_limit;
+        let track = || node.attendance.track(&node.hub, &self.topic, &attendee, meta);
+        session.shared.tracks.enter(&self.topic, limit, track)?;
         Ok(())
     }
 

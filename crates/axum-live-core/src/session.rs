@@ -176,7 +176,8 @@ impl<V> Session<V> {
     /// [`Limit`](SubscribeError::Limit) past [`subscription_limit`](crate::Builder::subscription_limit).
     pub fn subscribe(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Result<(), SubscribeError> {
         let topic = topic.try_into().map_err(Into::into)?;
-        self.shared.subscriptions.subscribe(&self.shared.node.hub, &self.shared.outbox, topic)
+        let Shared { node, outbox, .. } = &*self.shared;
+        self.shared.subscriptions.subscribe(&node.hub, outbox, topic, node.settings.subscription_limit)
     }
 
     /// Unsubscribes from a topic; answers whether the session was subscribed to it. Nothing that is published to the
@@ -261,14 +262,13 @@ impl<V> Session<V> {
     }
 
     pub(crate) fn new(id: SessionId, value: V, user: Option<UserId>, info: SessionInfo, node: Arc<Node<V>>) -> Self {
-        let limit = node.settings.subscription_limit;
         let shared = Shared {
             value,
             user,
             info,
-            outbox: Arc::new(Outbox::new(id, node.settings.bounds, Arc::clone(node.fanout.lane(&id)))),
-            subscriptions: Subscriptions::new(limit),
-            tracks: Tracks::new(limit),
+            outbox: Arc::new(Outbox::new(id, Arc::clone(node.fanout.lane(&id)))),
+            subscriptions: Subscriptions::default(),
+            tracks: Tracks::default(),
             pulse: Pulse::default(),
             node,
             task: OnceLock::new(),
