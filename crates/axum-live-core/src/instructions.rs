@@ -59,7 +59,8 @@ impl Node {
     fn new() -> Self {
         let budget = Arc::new(Budget::new(usize::MAX));
         let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
-        let (bounds, run_limit) = (Bounds { messages: 1000, bytes: 1 << 20 }, RunLimit { messages: 64, bytes: 64 << 10 });
+        let (bounds, run_limit) =
+            (Bounds { messages: 1000, bytes: 1 << 20 }, RunLimit { messages: 64, bytes: 64 << 10 });
         let fanout = Arc::new(Fanout::new(1, bounds, run_limit, limit, &budget));
         Self { budget, hub: Hub::new(Arc::clone(&fanout)), fanout, topic: topic() }
     }
@@ -80,12 +81,13 @@ impl Node {
     }
 
     fn subscribers(&self) -> Vec<Client> {
-        let clients = (0..SUBSCRIBERS).map(|_| Client { outbox: self.outbox(), subscriptions: Subscriptions::default() });
+        let clients =
+            (0..SUBSCRIBERS).map(|_| Client { outbox: self.outbox(), subscriptions: Subscriptions::default() });
         clients.inspect(|client| self.subscribe(client)).collect()
     }
 
     fn subscribe(&self, Client { outbox, subscriptions }: &Client) {
-        subscriptions.subscribe(&self.hub, outbox, self.topic.clone(), 8).unwrap();
+        subscriptions.subscribe(&self.hub, outbox, &self.topic, 8).unwrap();
     }
 
     fn unsubscribe(&self, Client { outbox, subscriptions }: &Client) {

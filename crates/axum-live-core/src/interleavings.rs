@@ -53,7 +53,8 @@ impl Bench {
     fn new() -> Self {
         let budget = Arc::new(Budget::new(10_000));
         let limit = Load { deliveries: 100, bytes: 10_000 };
-        let fanout = Fanout::new(1, Bounds { messages: 4, bytes: 1024 }, RunLimit { messages: 4, bytes: 1024 }, limit, &budget);
+        let fanout =
+            Fanout::new(1, Bounds { messages: 4, bytes: 1024 }, RunLimit { messages: 4, bytes: 1024 }, limit, &budget);
         let fanout = Arc::new(fanout);
         Self { hub: Arc::new(Hub::new(Arc::clone(&fanout))), fanout }
     }
@@ -76,7 +77,7 @@ impl Client {
     }
 
     fn subscribe(&self, hub: &Hub) -> Result<(), SubscribeError> {
-        self.subscriptions.subscribe(hub, &self.outbox, topic(), 8)
+        self.subscriptions.subscribe(hub, &self.outbox, &topic(), 8)
     }
 
     /// What its task does when it finds the latch set.
@@ -265,10 +266,13 @@ fn snapshot_and_what_follows_it_miss_nobody() {
 #[test]
 fn late_presence_does_not_stay() {
     loom::model(|| {
-        let (hub, attendance, tracks) = (Bench::new().hub, Arc::new(Attendance::default()), Arc::new(Tracks::default()));
+        let (hub, attendance, tracks) =
+            (Bench::new().hub, Arc::new(Attendance::default()), Arc::new(Tracks::default()));
         let late = thread::spawn({
             let (hub, attendance, tracks) = (Arc::clone(&hub), Arc::clone(&attendance), Arc::clone(&tracks));
-            move || tracks.enter(&topic(), 8, || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()
+            move || {
+                tracks.enter(&topic(), 8, || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()
+            }
         });
         let left = tracks.leave();
         for topic in &left {

@@ -47,7 +47,7 @@ impl Subscriptions {
         &self,
         hub: &Hub,
         outbox: &Arc<Outbox>,
-        topic: Topic,
+        topic: &Topic,
         limit: usize,
     ) -> Result<(), SubscribeError> {
         let mut topics = self.topics.lock();
@@ -55,14 +55,14 @@ impl Subscriptions {
         if outbox.is_closed() {
             return Err(SubscribeError::Closed);
         }
-        let Err(at) = held.binary_search(&topic) else { return Ok(()) };
+        let Err(at) = held.binary_search(topic) else { return Ok(()) };
         if held.len() >= limit {
             return Err(SubscribeError::Limit);
         }
         if held.is_empty() {
             held.reserve_exact(1);
         }
-        held.insert(at, hub.subscribe(&topic, outbox));
+        held.insert(at, hub.subscribe(topic, outbox));
         Ok(())
     }
 

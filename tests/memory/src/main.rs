@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let address = runtime.block_on(serve())?;
     let mut clients = Vec::with_capacity(2 * sessions);
-    let mut open = |count: usize| -> io::Result<()> { (0..count).try_for_each(|_| Ok(clients.push(connect(address)?))) };
+    let mut open =
+        |count: usize| -> io::Result<()> { (0..count).try_for_each(|_| Ok(clients.push(connect(address)?))) };
     // What is allocated once, and the first growth of every table, is no session's.
     open(sessions)?;
     let (before, resident_before) = (LEDGER.balance(), resident()?);
@@ -54,7 +55,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         total += bytes;
         writeln!(out, "{:>9} {:>9} {:>9.2} {:>9.0}", layout.size(), layout.align(), each(count), bytes)?;
     }
-    writeln!(out, "asked for: {total:.0} bytes a session; resident: {:.0}", (resident_after - resident_before) / sessions as f64)?;
+    writeln!(
+        out,
+        "asked for: {total:.0} bytes a session; resident: {:.0}",
+        (resident_after - resident_before) / sessions as f64
+    )?;
     Ok(())
 }
 

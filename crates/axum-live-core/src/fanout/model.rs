@@ -207,7 +207,7 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
             }
             Act::Subscribe(session, topic) => {
                 let client = &mut clients[session];
-                let result = client.subscriptions.subscribe(&hub, &client.outbox, topics[topic].clone(), TOPICS);
+                let result = client.subscriptions.subscribe(&hub, &client.outbox, &topics[topic], TOPICS);
                 client.topics[topic] |= result.is_ok();
             }
             Act::Unsubscribe(session, topic) => {
@@ -325,7 +325,13 @@ fn a_frame_that_has_begun_is_ended_whatever_has_a_place_behind_it() {
 /// A fan-out whose lanes carry when they are told to, and an audience of a session in each.
 fn halted() -> (Fanout, Audience) {
     let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
-    let fanout = Fanout::new(LANES, Bounds::default(), RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(usize::MAX)));
+    let fanout = Fanout::new(
+        LANES,
+        Bounds::default(),
+        RunLimit { messages: 1, bytes: 1 },
+        limit,
+        &Arc::new(Budget::new(usize::MAX)),
+    );
     fanout.lanes.iter().for_each(|lane| lane.manned.store(true, SeqCst));
     let mut audience = Audience::default();
     while audience.rosters.iter().filter(|roster| roster.len() > 0).count() < LANES {

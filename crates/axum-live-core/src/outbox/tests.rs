@@ -7,7 +7,8 @@ use crate::{
 
 fn outbox() -> (Fanout, Arc<Outbox>) {
     let (run_limit, limit) = (RunLimit { messages: 1, bytes: 1 }, Load { deliveries: 1, bytes: 1 });
-    let fanout = Fanout::new(1, Bounds { messages: 100, bytes: 10_000 }, run_limit, limit, &Arc::new(Budget::new(1 << 20)));
+    let fanout =
+        Fanout::new(1, Bounds { messages: 100, bytes: 10_000 }, run_limit, limit, &Arc::new(Budget::new(1 << 20)));
     let id = SessionId::random();
     let outbox = Outbox::new(id, Arc::clone(fanout.lane(&id)));
     (fanout, Arc::new(outbox))
