@@ -11,7 +11,7 @@ use crate::{
     budget::Budget,
     frame::Frame,
     id::SessionId,
-    outbox::Outbox,
+    outbox::{Bounds, Outbox},
     roster::{Receivers, Roster},
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering::SeqCst},
     table::Vacate,
@@ -50,6 +50,8 @@ pub(crate) struct Lane {
     manned: AtomicBool,
     bell: Arc<Notify>,
     budget: Arc<Budget>,
+    /// What the queue of each session may hold.
+    bounds: Bounds,
     run_limit: RunLimit,
 }
 
@@ -126,9 +128,9 @@ struct Shift {
 }
 
 impl Fanout {
-    pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
+    pub(crate) fn new(tasks: usize, bounds: Bounds, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
         let backlog = Arc::new(Backlog::new(limit));
-        let lane = |index| Lane::new(index, Arc::clone(budget), run_limit);
+        let lane = |index| Lane::new(index, Arc::clone(budget), bounds, run_limit);
         let lanes = (0..tasks.max(1)).map(|index| Arc::new(lane(index))).collect();
         Self { lanes, backlog }
     }
@@ -185,7 +187,7 @@ impl Fanout {
 }
 
 impl Lane {
-    fn new(index: usize, budget: Arc<Budget>, run_limit: RunLimit) -> Self {
+    fn new(index: usize, budget: Arc<Budget>, bounds: Bounds, run_limit: RunLimit) -> Self {
         Self {
             index,
             jobs: Mutex::default(),
@@ -194,12 +196,17 @@ impl Lane {
             manned: AtomicBool::new(false),
             bell: Arc::default(),
             budget,
+            bounds,
             run_limit,
         }
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Whether all that was handed over is delivered.

@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use dashmap::{DashMap, mapref::entry::Entry};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task};
 use tracing::warn;
@@ -19,6 +18,7 @@ use crate::{
     budget::Budget,
     builder::Settings,
     close::CloseReason,
+    directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
     heartbeat::{Rhythm, Verdict},
@@ -47,8 +47,8 @@ pub(crate) struct Node<V> {
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
     pub(crate) counters: Counters,
-    /// All sessions whose tasks or requests run, closing ones too; no guard of it leaves this file.
-    sessions: DashMap<SessionId, Session<V>>,
+    /// All sessions whose tasks or requests run, closing ones too.
+    sessions: Directory<V>,
     /// Sessions that have not begun to end.
     present: AtomicUsize,
     /// Held while a broadcast goes out, so that all get broadcasts in one order.
@@ -64,7 +64,8 @@ pub(crate) struct Node<V> {
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_budget));
-        let fanout = Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog, &budget);
+        let fanout =
+            Fanout::new(settings.fanout_tasks, settings.bounds, settings.run_limit(), settings.backlog, &budget);
         let fanout = Arc::new(fanout);
         Self {
             hub: Hub::new(Arc::clone(&fanout)),
@@ -77,7 +78,7 @@ impl<V> Node<V> {
             rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
             settings,
             counters: Counters::default(),
-            sessions: DashMap::new(),
+            sessions: Directory::default(),
             present: AtomicUsize::new(0),
             broadcast: Mutex::new(()),
             stopping: AtomicBool::new(false),
@@ -95,9 +96,9 @@ impl<V> Node<V> {
         let user = self.hooks.user_of(&value);
         for _ in 0..TRIES {
             let id = (self.settings.new_id)();
-            if let Entry::Vacant(place) = self.sessions.entry(id) {
+            if let Some(place) = self.sessions.vacancy(&id) {
                 let session = Session::new(id, value, user, info, Arc::clone(self));
-                place.insert(session.clone());
+                place.fill(session.clone());
                 self.present.fetch_add(1, SeqCst);
                 if let Some(user) = session.user() {
                     self.users.subscribe(user, &session.shared.outbox);
@@ -110,12 +111,12 @@ impl<V> Node<V> {
 
     /// The session of this id, closing ones too.
     pub(crate) fn session(&self, id: &SessionId) -> Option<Session<V>> {
-        self.sessions.get(id).map(|entry| entry.clone())
+        self.sessions.get(id)
     }
 
     /// All sessions, closing ones too.
     pub(crate) fn sessions(&self) -> Vec<Session<V>> {
-        self.sessions.iter().map(|entry| entry.clone()).collect()
+        self.sessions.all()
     }
 
     /// How many sessions have not begun to end.
@@ -142,9 +143,8 @@ impl<V> Node<V> {
         loop {
             let mut gone = pin!(self.gone.notified());
             gone.as_mut().enable();
-            let is_empty = self.sessions.is_empty()
-                || self.sessions.len() <= self.stoppers.lock().len() && self.left_for(hook).is_empty();
-            if is_empty {
+            let left = self.sessions.len();
+            if left == 0 || left <= self.stoppers.lock().len() && self.left_for(hook).is_empty() {
                 return;
             }
             gone.await;
@@ -163,10 +163,10 @@ impl<V> Node<V> {
 
     /// One tick of the heartbeat, for every open session.
     pub(crate) fn sweep(&self) {
-        for entry in &self.sessions {
-            let shared = &entry.value().shared;
+        self.sessions.for_each(|session| {
+            let shared = &session.shared;
             if shared.task.get().is_none() {
-                continue;
+                return;
             }
             match shared.pulse.tick(&self.rhythm) {
                 Verdict::Alive => {}
@@ -174,7 +174,7 @@ impl<V> Node<V> {
                 Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
             }
             shared.outbox.tick(self.rhythm.write_patience);
-        }
+        });
     }
 
     /// Ends the sessions for whom something has waited longest, until the node holds no more than it may.
@@ -182,12 +182,11 @@ impl<V> Node<V> {
         if !self.budget.is_exceeded() {
             return;
         }
-        let mut waiting: Vec<_> = self
-            .sessions
-            .iter()
-            .map(|entry| Arc::clone(&entry.value().shared.outbox))
-            .filter_map(|outbox| Some((outbox.waits_since()?, outbox)))
-            .collect();
+        let mut waiting = Vec::new();
+        self.sessions.for_each(|session| {
+            let outbox = &session.shared.outbox;
+            waiting.extend(outbox.waits_since().map(|since| (since, Arc::clone(outbox))));
+        });
         waiting.sort_unstable_by_key(|(since, _)| *since);
         for (_, outbox) in waiting {
             if !self.budget.is_exceeded() {
@@ -231,12 +230,11 @@ impl<V> Node<V> {
         let receivers = self.hand_over(frame, || {
             let mut audience = Audience::default();
             // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
-            for entry in &self.sessions {
-                let session = entry.value();
+            self.sessions.for_each(|session| {
                 if session.shared.task.get().is_some() && !session.is_closed() {
                     audience.insert(&session.shared.outbox);
                 }
-            }
+            });
             let _one_at_a_time = self.broadcast.lock();
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
         });

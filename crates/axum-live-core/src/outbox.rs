@@ -1,3 +1,4 @@
+mod queue;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,14 +27,13 @@ use crate::{
 /// A full queue closes the session with [`CloseReason::QueueFull`]. It holds no memory while empty.
 pub(crate) struct Outbox {
     id: SessionId,
-    bounds: Bounds,
     /// What comes by its fan-out task comes in this; while that has not all been delivered, the rest goes behind it.
     lane: Arc<Lane>,
     state: Mutex<State>,
 }
 
 /// What a queue may hold; an empty one takes any one frame.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
@@ -77,8 +77,8 @@ pub(crate) enum Haste {
 }
 
 impl Outbox {
-    pub(crate) fn new(id: SessionId, bounds: Bounds, lane: Arc<Lane>) -> Self {
-        Self { id, bounds, lane, state: Mutex::new(State::new()) }
+    pub(crate) fn new(id: SessionId, lane: Arc<Lane>) -> Self {
+        Self { id, lane, state: Mutex::new(State::new()) }
     }
 
     pub(crate) fn id(&self) -> &SessionId {
@@ -97,14 +97,14 @@ impl Outbox {
                 return Err(Refused::Closed);
             }
             let was_blocked = state.is_blocked();
-            let room = state.make_room(&frame, self.bounds, Delivery::Send);
+            let room = state.make_room(&frame, self.lane.bounds(), Delivery::Send);
             if room.is_ok() && self.lane.is_clear() {
-                state.push(frame);
+                state.queue().push(frame);
                 if state.gate != Gate::Clear {
                     state.charge(self.lane.budget());
                 }
             } else if room.is_ok() {
-                state.reserved.add(&frame);
+                state.queue().reserved.add(&frame);
                 self.lane.send(self, frame);
             }
             (room, state.sleeper_with_work(was_blocked))
@@ -133,14 +133,13 @@ impl Outbox {
                     continue;
                 }
                 // A frame that the stream has begun with has to be ended.
-                if taken == 0 && state.make_room(frame, self.bounds, Delivery::Publish).is_err() {
+                if taken == 0 && state.make_room(frame, self.lane.bounds(), Delivery::Publish).is_err() {
                     break;
                 }
                 if !state.is_stuck() {
-                    state.burst.add(frame);
+                    state.queue().burst.add(frame);
                 }
-                state.push(frame.clone());
-                state.written += mem::take(&mut taken);
+                state.queue().push_begun(frame.clone(), mem::take(&mut taken));
             }
             state.write_through();
             state.sleeper_with_work(was_blocked)
@@ -152,12 +151,13 @@ impl Outbox {
     pub(crate) fn settle(&self, frame: Frame) {
         let sleeper = {
             let mut state = self.state.lock();
-            state.reserved.subtract(&frame);
+            state.queue().reserved.subtract(&frame);
             if state.sealed {
+                state.tidy();
                 return;
             }
             let was_blocked = state.is_blocked();
-            state.push(frame);
+            state.queue().push(frame);
             state.write_through();
             state.charge(self.lane.budget());
             state.sleeper_with_work(was_blocked)
@@ -182,7 +182,7 @@ impl Outbox {
             if state.latch.is_some() {
                 return;
             }
-            state.push_control(frame);
+            state.queue().push_control(frame);
             state.sleeper.take()
         };
         wake(sleeper);
@@ -258,12 +258,12 @@ impl Outbox {
             state.sleeper = Some(cx.waker().clone());
         }
         let closed = state.latch.is_some();
-        Flushed { empty: state.queue.is_empty() && closed == state.sealed, closed, haste: state.haste }
+        Flushed { empty: state.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
     /// From when on its first frame has waited.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.state.lock().queue.iter().find_map(Frame::waits_since)
+        self.state.lock().waiting().find_map(Frame::waits_since)
     }
 
     /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun and the
@@ -289,7 +289,7 @@ impl Outbox {
             *ticks += 1;
             match *ticks >= patience {
                 true => CloseReason::WriteTimeout,
-                false if state.is_over(self.bounds) => CloseReason::QueueFull,
+                false if state.is_over(self.lane.bounds()) => CloseReason::QueueFull,
                 false => return,
             }
         };
