@@ -63,5 +63,5 @@ impl<K: Clone + Eq + Hash> Hub<K> {
     }
 }
 
-#[cfg(all(test, not(axum_live_loom)))]
+#[cfg(test)]
 mod tests;

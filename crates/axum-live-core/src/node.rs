@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_types, reason = "no guard of the directory leaves this file, nor lives across an await")]
-
 use std::{
     pin::pin,
     sync::{

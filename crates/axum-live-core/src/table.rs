@@ -94,7 +94,7 @@ impl<K: Eq + Hash, T> Default for Table<K, T> {
     }
 }
 
-#[cfg(all(test, not(axum_live_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -41,12 +41,11 @@ struct Client {
 impl Client {
     fn new(index: usize, fanout: &Fanout) -> Self {
         let id = SessionId::try_from(format!("session-{index}").as_str()).unwrap();
-        let bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
-        let outbox = Arc::new(Outbox::new(id, bounds, Arc::clone(fanout.lane(&id))));
+        let outbox = Arc::new(Outbox::new(id, Arc::clone(fanout.lane(&id))));
         outbox.open(None);
         Self {
             outbox,
-            subscriptions: Subscriptions::new(TOPICS),
+            subscriptions: Subscriptions::default(),
             topics: HashSet::new(),
             has_left: false,
             due: Vec::new(),
@@ -75,8 +74,10 @@ fn act() -> impl Strategy<Value = Act> {
 fn play(acts: &[Act]) -> Result<(), TestCaseError> {
     let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
     let run_limit = RunLimit { messages: 8, bytes: 1024 };
+    let bounds = Bounds { messages: usize::MAX, bytes: usize::MAX };
+    let budget = Arc::new(Budget::new(usize::MAX));
     // Whoever publishes carries, for there are no tasks.
-    let fanout = Arc::new(Fanout::new(2, run_limit, limit, &Arc::new(Budget::new(usize::MAX))));
+    let fanout = Arc::new(Fanout::new(2, bounds, run_limit, limit, &budget));
     let hub = Hub::new(Arc::clone(&fanout));
     let topics: Vec<_> = (0..TOPICS).map(|topic| Topic::try_from(format!("topic-{topic}")).unwrap()).collect();
     let mut clients: Vec<_> = (0..SESSIONS).map(|index| Client::new(index, &fanout)).collect();
@@ -85,7 +86,7 @@ fn play(acts: &[Act]) -> Result<(), TestCaseError> {
         match *act {
             Act::Subscribe(session, topic) => {
                 let client = &mut clients[session];
-                let result = client.subscriptions.subscribe(&hub, &client.outbox, topics[topic].clone());
+                let result = client.subscriptions.subscribe(&hub, &client.outbox, &topics[topic], TOPICS);
                 prop_assert_eq!(result, if client.has_left { Err(SubscribeError::Closed) } else { Ok(()) });
                 if !client.has_left {
                     client.topics.insert(topic);
