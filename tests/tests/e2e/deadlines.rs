@@ -114,10 +114,12 @@ async fn c42_of_a_client_that_never_reads_again_nothing_is_left() {
     for _ in 0..48 {
         session.send_frame(Payload::binary(vec![7; 256 << 10])).unwrap();
     }
-    assert_eq!(node.closed().await, (session, CloseReason::WriteTimeout));
+    assert_eq!(node.closed().await, (session.clone(), CloseReason::WriteTimeout));
     settles("a free descriptor", || !descriptor.is_held()).await;
     settles("memory that is free again", || node.live.stats().waiting_bytes() == 0).await;
     node.empties().await;
+    // Though a handle is held.
+    assert!(session.is_closed());
 }
 
 #[tokio::test]
