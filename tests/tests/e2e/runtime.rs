@@ -74,6 +74,7 @@ impl Meddler {
         for session in live.subscribers("t") {
             session.unsubscribe("t");
             session.subscribe("t").ok();
+            assert!(session.extensions().get::<()>().is_none());
         }
         live.publish("t", &live.stats().topics()).unwrap();
     }
