@@ -13,6 +13,7 @@ use std::{
 /// The catalogue's cases; those between are of several servers.
 const CASES: [RangeInclusive<u8>; 2] = [1..=59, 70..=77];
 
+/// Of these the chapter does not tell yet.
 const COMING: &[u8] = &[10, 14, 16, 40, 49, 56, 58, 70, 72, 73, 74, 75, 76, 77];
 
 /// What the chapter says, by the rows of its tables.
@@ -200,11 +201,8 @@ fn what_differs_is_found_out() {
     let order = "the cases are not told of in their order, each once";
     assert_eq!(found(&format!("{second}{first}"), good), [order]);
     assert_eq!(found(&format!("{told}{second}"), good), [order]);
-    for empty in ["client", "–"] {
-        let case = if empty == "client" { 1 } else { 2 };
-        let fault = format!("case {case} does not have four cells with something in them");
-        assert_eq!(found(&told.replacen(empty, "", 1), good), [fault]);
-    }
+    let empty = "case 1 does not have four cells with something in them";
+    assert_eq!(found(&told.replacen("client", "", 1), good), [empty]);
 
     for (named, faults) in [
         ("| 1 | `c01_a` |\n| 2 | `c02_b` |\n", &["c02_b is ignored, or is not, other than case 2 says"][..]),

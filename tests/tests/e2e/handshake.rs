@@ -170,7 +170,7 @@ async fn c11_an_absurd_list_of_subprotocols_does_no_harm() {
 #[tokio::test]
 async fn c12_what_is_not_http_is_400() {
     let door = Door::new().await;
-    // Only what is told of breaks HTTP: read leniently, all but the first two would open or be a probe.
+    // All but the first two are good handshakes save for one thing, which a lenient reader might let pass.
     let good = String::from_utf8(handshake().to_bytes()).unwrap();
     let odd = |right: &str, wrong: &str| {
         assert!(good.contains(right), "{right}");
