@@ -261,6 +261,11 @@ impl Outbox {
         Flushed { empty: state.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
+    /// The messages that wait, those included that have a place and are on their way.
+    pub(crate) fn queued(&self) -> Bounds {
+        self.state.lock().queued()
+    }
+
     /// From when on its first frame has waited.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
         self.state.lock().waiting().find_map(Frame::waits_since)

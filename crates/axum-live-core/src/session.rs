@@ -263,6 +263,11 @@ impl<V> Session<V> {
         self.shared.outbox.close(reason)
     }
 
+    /// Whether its upgrade took place, be it that it has ended since.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.shared.task.get().is_some()
+    }
+
     /// The node that the session lives on.
     pub fn live(&self) -> Live<V> {
         Live { node: Arc::clone(&self.shared.node) }

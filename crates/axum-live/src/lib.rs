@@ -178,8 +178,8 @@ mod upgrade;
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
     Builder, CloseCode, CloseReason, EncodeError, Frame, Heartbeat, InvalidCloseCode, InvalidSessionId, Live, Message,
-    NoSession, Payload, Presence, PresenceError, Present, PublishError, SendError, Session, SessionExtensions,
-    SessionId, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
+    NoSession, Payload, Presence, PresenceError, Present, PublishError, RefusalReason, SendError, Session,
+    SessionExtensions, SessionId, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
 pub use client::client;
 pub use layer::{LiveLayer, accept};

@@ -147,6 +147,11 @@ impl State {
         }
     }
 
+    /// What waits, and what has a place.
+    pub(super) fn queued(&self) -> Bounds {
+        self.queue.as_ref().map_or_else(Bounds::default, |queue| queue.queued())
+    }
+
     /// Drops what waits, but for a frame that has begun, whose end the stream has to see, and the close frame.
     pub(super) fn drop_waiting(&mut self) {
         if let Some(queue) = &mut self.queue {
