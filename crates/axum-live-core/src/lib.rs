@@ -33,6 +33,8 @@ mod outbox;
 mod pending;
 mod presence;
 mod refusal;
+#[cfg(feature = "metrics")]
+mod report;
 mod roster;
 mod scratch;
 mod session;

@@ -12,6 +12,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use tokio::{sync::Notify, task};
+use tracing::trace;
 
 use crate::{
     attendance::{Attendee, Tracks},
@@ -218,6 +219,7 @@ impl<V> Session<V> {
         if frame.payload().len() > self.shared.node.settings.send_limit {
             return Err(SendError::TooLarge);
         }
+        trace!(target: "axum_live", session_id = %self.id(), bytes = frame.payload().len(), "sent");
         self.shared.outbox.send(frame).map_err(|refused| match refused {
             Refused::Closed => SendError::Closed,
             Refused::Full => SendError::QueueFull,
