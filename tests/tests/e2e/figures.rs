@@ -9,7 +9,8 @@ use axum::{
     middleware::{self, Next},
 };
 use axum_live::{
-    CloseCode, CloseReason, Frame as Payload, Live, LiveLayer, Message, PublishError, RefusalReason, Session, accept,
+    CloseCode, CloseReason, Frame as Payload, Live, LiveLayer, Message, PublishError, RefusalReason, Session,
+    SessionId, accept,
 };
 use axum_live_test::{Frame, RawSocket, Request};
 use tokio::sync::Semaphore;
