@@ -72,6 +72,7 @@ async fn sessions_and_what_waits_for_them_are_told_by_their_state() {
     witness.sees("close").await;
     settles("a closing session", || figures() == ((0, 0, 1), 0, 0, (0, 0))).await;
 
+    drop(socket);
     gate.add_permits(1);
     settles("no session", || figures() == ((0, 0, 0), 0, 0, (0, 0))).await;
     assert_eq!((live.stats().opened(), live.stats().closed()), (1, 1));
