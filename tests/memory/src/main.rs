@@ -38,8 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let address = runtime.block_on(serve())?;
     let mut clients = Vec::with_capacity(2 * sessions);
-    let mut open =
-        |count: usize| -> io::Result<()> { (0..count).try_for_each(|_| Ok(clients.push(connect(address)?))) };
+    let mut open = |count: usize| -> io::Result<()> {
+        for _ in 0..count {
+            clients.push(connect(address)?);
+        }
+        Ok(())
+    };
     // What is allocated once, and the first growth of every table, is no session's.
     open(sessions)?;
     let (before, resident_before) = (LEDGER.balance(), resident()?);
