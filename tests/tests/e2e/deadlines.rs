@@ -145,6 +145,35 @@ async fn c46_a_slow_client_stays_while_bytes_move() {
 }
 
 #[tokio::test]
+async fn c46_a_client_on_a_thin_line_stays_while_the_kernel_has_no_room_to_speak_of() {
+    const FRAMES: u8 = 240;
+    const SIZE: usize = 64 << 10;
+
+    // A frame at each ping of another client's, an eighth of the write timeout apart: the kernel's buffer, of a few
+    // megabytes, becomes a third free only after several of the timeouts.
+    let beat = Heartbeat::every(millis(40)).timeout(millis(60_000));
+    let builder = Live::builder().queue_bytes(64 << 20).write_timeout(millis(320)).heartbeat(beat);
+    let mut node = Node::start(builder).await;
+    let (mut clock, _) = node.open().await;
+    let (mut socket, session) = node.open_slow().await;
+    for number in 0..FRAMES {
+        session.send_frame(Payload::binary(vec![number; SIZE])).unwrap();
+    }
+    let mut next = 0;
+    while next < 32 {
+        assert_eq!(clock.frame().await.unwrap().opcode(), Frame::PING);
+        clock.send(&Frame::pong("")).await.unwrap();
+        let frame = socket.frame().await.unwrap();
+        if frame.opcode() != Frame::PING {
+            assert!(frame.payload() == vec![next; SIZE], "frame {next}");
+            next += 1;
+        }
+        assert!(!session.is_closed(), "{:?} after {next} frames", session.close_reason());
+    }
+    assert!(node.live.stats().queued_bytes() > 0, "something waits all the time");
+}
+
+#[tokio::test]
 async fn c30_a_ping_flood_by_a_client_that_never_reads_holds_bounded_memory_and_ends_with_4009() {
     const BATCH: u64 = 30;
     const MOST: usize = 64 << 10;
