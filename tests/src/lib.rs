@@ -44,6 +44,10 @@ mod deploying {}
 #[cfg(doctest)]
 mod reliability {}
 
+#[doc = include_str!("../../docs/observing.md")]
+#[cfg(doctest)]
+mod observing {}
+
 #[doc = include_str!("../../docs/from-go.md")]
 #[cfg(doctest)]
 mod from_go {}

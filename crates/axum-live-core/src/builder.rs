@@ -67,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) open_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) slow_hook: Duration,
     pub(crate) new_id: Arc<dyn Fn() -> SessionId + Send + Sync>,
 }
 
@@ -281,6 +282,15 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// From how long on a hook counts as slow, its waiting included; 1 second by default. It is told of at `warn`, and
+    /// counted in [`Stats::slow_hooks`](crate::Stats::slow_hooks), when it has come to its end, and nothing else happens:
+    /// its own session's messages are handled late, and no other's. Whatever it is set to, each poll of a hook takes two
+    /// looks at the clock, about 40 nanoseconds.
+    pub fn slow_hook(mut self, time: Duration) -> Self {
+        self.settings.slow_hook = time;
+        self
+    }
+
     /// Makes the sessions' ids; by default they are 128 bits from the operating system. An id that is in use is asked
     /// for again, a few times, before the session is refused.
     pub fn session_id(mut self, new_id: impl Fn() -> SessionId + Send + Sync + 'static) -> Self {
@@ -319,6 +329,7 @@ impl Default for Settings {
             open_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
+            slow_hook: Duration::from_secs(1),
             new_id: Arc::new(SessionId::random),
         }
     }

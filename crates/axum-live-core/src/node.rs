@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task};
-use tracing::warn;
+use tracing::{trace, warn};
 
 use crate::{
     attendance::Attendance,
@@ -16,6 +16,7 @@ use crate::{
     budget::Budget,
     builder::Settings,
     close::CloseReason,
+    counters::Counters,
     directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
@@ -26,7 +27,8 @@ use crate::{
     linger::Lingerer,
     live::PublishError,
     session::{Session, SessionInfo},
-    stats::Counters,
+    stats::Census,
+    stopwatch::Stopwatch,
     sweep::Sweeper,
     topic::Topic,
     user::UserId,
@@ -45,6 +47,7 @@ pub(crate) struct Node<V> {
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
     pub(crate) counters: Counters,
+    pub(crate) stopwatch: Stopwatch,
     /// All sessions whose tasks or requests run, closing ones too.
     sessions: Directory<V>,
     /// Sessions that have not begun to end.
@@ -74,6 +77,7 @@ impl<V> Node<V> {
             lingerer: Lingerer::default(),
             hooks,
             rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
+            stopwatch: Stopwatch::new(settings.slow_hook),
             settings,
             counters: Counters::default(),
             sessions: Directory::default(),
@@ -163,7 +167,7 @@ impl<V> Node<V> {
     pub(crate) fn sweep(&self) {
         self.sessions.for_each(|session| {
             let shared = &session.shared;
-            if shared.task.get().is_none() {
+            if !session.has_opened() {
                 return;
             }
             match shared.pulse.tick(&self.rhythm) {
@@ -173,6 +177,13 @@ impl<V> Node<V> {
             }
             shared.outbox.tick(self.rhythm.write_patience);
         });
+    }
+
+    /// Visits all sessions, and answers what they are about.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        self.sessions.for_each(|session| census.add(session));
+        census
     }
 
     /// Ends the sessions for whom something has waited longest, until the node holds no more than it may.
@@ -204,7 +215,9 @@ impl<V> Node<V> {
         from: Option<&Session<V>>,
     ) -> Result<usize, PublishError> {
         let except = from.map(|session| &session.shared.outbox);
-        self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))
+        let receivers = self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))?;
+        trace!(target: "axum_live", %topic, receivers, "published");
+        Ok(receivers)
     }
 
     /// Publishes once there is room.
@@ -214,7 +227,10 @@ impl<V> Node<V> {
             let mut relieved = pin!(self.fanout.backlog().relieved().notified());
             relieved.as_mut().enable();
             match self.hub.publish(topic, frame, None, Urgency::Refusable) {
-                Ok(receivers) => return Ok(receivers),
+                Ok(receivers) => {
+                    trace!(target: "axum_live", %topic, receivers, "published");
+                    return Ok(receivers);
+                }
                 Err(Overloaded) => relieved.await,
             }
         }
@@ -229,7 +245,7 @@ impl<V> Node<V> {
             let mut audience = Audience::default();
             // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
             self.sessions.for_each(|session| {
-                if session.shared.task.get().is_some() && !session.is_closed() {
+                if session.has_opened() && !session.is_closed() {
                     audience.insert(&session.shared.outbox);
                 }
             });
@@ -237,7 +253,9 @@ impl<V> Node<V> {
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
         });
         self.fanout.ring();
-        receivers
+        let receivers = receivers?;
+        trace!(target: "axum_live", receivers, "published to all");
+        Ok(receivers)
     }
 
     fn hand_over(
@@ -262,6 +280,10 @@ impl<V: Send + Sync + 'static> Node<V> {
     pub(crate) fn leaves(&self, session: &Session<V>) {
         if session.leave() {
             self.present.fetch_sub(1, SeqCst);
+            if session.has_opened() {
+                let reason = session.close_reason().unwrap_or(CloseReason::Aborted);
+                self.counters.closed.add_one((&reason).into());
+            }
         }
     }
 

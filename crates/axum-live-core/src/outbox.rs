@@ -261,6 +261,11 @@ impl Outbox {
         Flushed { empty: state.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
+    /// The messages that wait, those included that have a place and are on their way.
+    pub(crate) fn queued(&self) -> Bounds {
+        self.state.lock().queued()
+    }
+
     /// From when on its first frame has waited.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
         self.state.lock().waiting().find_map(Frame::waits_since)
@@ -283,17 +288,23 @@ impl Outbox {
 
     /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed.
     pub(crate) fn tick(self: &Arc<Self>, patience: u32) {
-        let reason = {
+        let (reason, sleeper) = {
             let mut state = self.state.lock();
-            let Gate::Blocked { ticks } = &mut state.gate else { return };
-            *ticks += 1;
-            match *ticks >= patience {
-                true => CloseReason::WriteTimeout,
-                false if state.is_over(self.lane.bounds()) => CloseReason::QueueFull,
-                false => return,
+            if !state.is_blocked() {
+                return;
+            }
+            if state.press() {
+                (None, state.sleeper_with_work(true))
+            } else if state.tick() >= patience {
+                (Some(CloseReason::WriteTimeout), None)
+            } else {
+                (state.is_over(self.lane.bounds()).then_some(CloseReason::QueueFull), None)
             }
         };
-        self.close(reason);
+        wake(sleeper);
+        if let Some(reason) = reason {
+            self.close(reason);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use tokio::{sync::Notify, task};
+use tracing::trace;
 
 use crate::{
     attendance::{Attendee, Tracks},
@@ -218,6 +219,7 @@ impl<V> Session<V> {
         if frame.payload().len() > self.shared.node.settings.send_limit {
             return Err(SendError::TooLarge);
         }
+        trace!(target: "axum_live", session_id = %self.id(), bytes = frame.payload().len(), "sent");
         self.shared.outbox.send(frame).map_err(|refused| match refused {
             Refused::Closed => SendError::Closed,
             Refused::Full => SendError::QueueFull,
@@ -261,6 +263,11 @@ impl<V> Session<V> {
     pub(crate) fn end(&self, reason: CloseReason) -> bool {
         self.shared.subscriptions.leave(&self.shared.node.hub, &self.shared.outbox);
         self.shared.outbox.close(reason)
+    }
+
+    /// Whether its upgrade took place, be it that it has ended since.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.shared.task.get().is_some()
     }
 
     /// The node that the session lives on.

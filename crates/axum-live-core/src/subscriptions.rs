@@ -91,6 +91,14 @@ impl Subscriptions {
         matches!(&*self.topics.lock(), Topics::Held(held) if held.binary_search(topic).is_ok())
     }
 
+    /// How many topics are held now.
+    pub(crate) fn len(&self) -> usize {
+        match &*self.topics.lock() {
+            Topics::Held(held) => held.len(),
+            Topics::Left(_) => 0,
+        }
+    }
+
     /// The topics held now, or at the moment of leaving.
     pub(crate) fn topics(&self) -> Vec<Topic> {
         match &*self.topics.lock() {

@@ -17,7 +17,7 @@ fn millis(millis: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn a_client_that_answers_no_ping_is_closed_with_4012() {
+async fn c43_a_client_that_answers_no_ping_is_closed_with_4012() {
     let beat = Heartbeat::every(millis(40)).timeout(millis(40));
     let mut node = Node::start(Live::builder().heartbeat(beat)).await;
     let (mut socket, session) = node.open().await;
@@ -28,6 +28,23 @@ async fn a_client_that_answers_no_ping_is_closed_with_4012() {
     assert_eq!(last.as_close().map(|(code, _)| code), Some(Some(4012)), "one ping and no more");
     assert_eq!(node.closed().await, (session, CloseReason::NoPong));
     node.empties().await;
+}
+
+#[tokio::test]
+async fn c43_of_an_idle_client_that_vanished_nothing_is_left_once_no_pong_came() {
+    let beat = Heartbeat::every(millis(40)).timeout(millis(40));
+    let mut node = Node::start(Live::builder().heartbeat(beat).close_timeout(millis(80))).await;
+    let (gone, session) = node.open().await;
+    session.subscribe("t").unwrap();
+    // From here on it neither reads nor answers, nor ends its connection: to us it is as if its machine were gone.
+    assert_eq!(node.closed().await, (session, CloseReason::NoPong));
+    assert_eq!(node.live.publish("t", &1).unwrap(), 0);
+    settles("a session that waits for nobody", || node.live.stats().closing_sessions() == 0).await;
+    node.empties().await;
+    node.assert_quiet();
+    let stats = node.live.stats();
+    assert_eq!((stats.closed(), stats.closed_for(&CloseReason::NoPong)), (1, 1));
+    drop(gone);
 }
 
 #[tokio::test]
@@ -123,7 +140,7 @@ async fn c42_of_a_client_that_never_reads_again_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn a_slow_client_stays_while_bytes_move() {
+async fn c46_a_slow_client_stays_while_bytes_move() {
     const FRAMES: u8 = 60;
     const SIZE: usize = 256 << 10;
 
@@ -151,6 +168,35 @@ async fn a_slow_client_stays_while_bytes_move() {
         assert!(frame.payload() == vec![number; SIZE], "frame {number}");
     }
     assert!(!session.is_closed(), "{:?}", session.close_reason());
+}
+
+#[tokio::test]
+async fn c46_a_client_on_a_thin_line_stays_while_the_kernel_has_no_room_to_speak_of() {
+    const FRAMES: u8 = 240;
+    const SIZE: usize = 64 << 10;
+
+    // A frame at each ping of another client's, an eighth of the write timeout apart: the kernel's buffer, of a few
+    // megabytes, becomes a third free only after several of the timeouts.
+    let beat = Heartbeat::every(millis(40)).timeout(millis(60_000));
+    let builder = Live::builder().queue_bytes(64 << 20).write_timeout(millis(320)).heartbeat(beat);
+    let mut node = Node::start(builder).await;
+    let (mut clock, _) = node.open().await;
+    let (mut socket, session) = node.open_slow().await;
+    for number in 0..FRAMES {
+        session.send_frame(Payload::binary(vec![number; SIZE])).unwrap();
+    }
+    let mut next = 0;
+    while next < 32 {
+        assert_eq!(clock.frame().await.unwrap().opcode(), Frame::PING);
+        clock.send(&Frame::pong("")).await.unwrap();
+        let frame = socket.frame().await.unwrap();
+        if frame.opcode() != Frame::PING {
+            assert!(frame.payload() == vec![next; SIZE], "frame {next}");
+            next += 1;
+        }
+        assert!(!session.is_closed(), "{:?} after {next} frames", session.close_reason());
+    }
+    assert!(node.live.stats().queued_bytes() > 0, "something waits all the time");
 }
 
 #[tokio::test]

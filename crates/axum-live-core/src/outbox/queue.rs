@@ -138,6 +138,11 @@ impl Queue {
         *self = Self { reserved: self.reserved, ..Self::default() };
     }
 
+    /// The messages that wait, those included that have a place and are on their way.
+    pub(super) fn queued(&self) -> Bounds {
+        Bounds { messages: self.messages(), bytes: self.bytes + self.reserved.bytes }
+    }
+
     fn messages(&self) -> usize {
         self.frames.len() - self.controls + self.reserved.messages
     }

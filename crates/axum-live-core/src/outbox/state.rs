@@ -5,6 +5,7 @@ use std::{
     task::Waker,
 };
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{Bounds, Delivery, Haste, Refused, queue::Queue};
@@ -147,6 +148,11 @@ impl State {
         }
     }
 
+    /// What waits, and what has a place.
+    pub(super) fn queued(&self) -> Bounds {
+        self.queue.as_ref().map_or_else(Bounds::default, |queue| queue.queued())
+    }
+
     /// Drops what waits, but for a frame that has begun, whose end the stream has to see, and the close frame.
     pub(super) fn drop_waiting(&mut self) {
         if let Some(queue) = &mut self.queue {
@@ -212,6 +218,26 @@ impl State {
             }
         }
         self.drop_queue();
+    }
+
+    /// Asks the kernel itself whether it takes more, and answers whether it did. It has the runtime told that it does
+    /// only when a third of its buffer is free, and on a thin line that takes longer than a client may take no byte.
+    pub(super) fn press(&mut self) -> bool {
+        let Some(stream) = self.stream.clone() else { return false };
+        let mut is_taken = false;
+        self.write(|slices| {
+            let result = SockRef::from(&*stream).send_vectored(slices);
+            is_taken |= result.is_ok();
+            result
+        });
+        is_taken
+    }
+
+    /// Counts a tick during which the stream took no byte; answers how many there were, one after the other.
+    pub(super) fn tick(&mut self) -> u32 {
+        let Gate::Blocked { ticks } = &mut self.gate else { return 0 };
+        *ticks += 1;
+        *ticks
     }
 
     /// Takes note of what the stream made of a write; answers how much it took, unless it takes no more.
