@@ -258,6 +258,8 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// How long a client may take no byte of what waits for it before it is closed with 4009; 10 seconds by default.
+    /// The kernel has a buffer of its own, and takes more only in steps of 64 KiB and over: for clients on lines of less than
+    /// 16 KiB a second, set more.
     pub fn write_timeout(mut self, time: Duration) -> Self {
         self.settings.write_timeout = time;
         self
