@@ -15,6 +15,7 @@ use crate::{
     close::{CloseCode, CloseReason},
     frame::{Decoder, Event, Frame},
     hooks::{Inbound, Panicked, Running},
+    journal::JournalEvent,
     message::Message,
     outbox::Haste,
     scratch::Scratch,
@@ -104,6 +105,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
             Slot::New => {
                 self.session.shared.task.get_or_init(task::id);
                 debug!(target: "axum_live", "open");
+                self.session.shared.outbox.note(|| JournalEvent::Opened);
                 self.hook = hooks.connect(&self.session).map_or(Slot::Idle, Slot::Busy);
             }
             Slot::Idle if self.closing.is_some() => {
@@ -136,6 +138,9 @@ impl<V: Send + Sync + 'static> Actor<V> {
     fn handle(&mut self, frame: Frame) {
         self.quota -= 1;
         let session = &self.session;
+        if let Some(journals) = &session.shared.node.journals {
+            journals.note(session.id(), JournalEvent::Received(journals.excerpt(&frame)));
+        }
         let running = match &session.shared.node.hooks.inbound {
             Inbound::Raw(hook) => Some(hook.start((session.clone(), frame))),
             Inbound::Decoded(hook) => {

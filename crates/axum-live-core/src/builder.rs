@@ -8,6 +8,7 @@ use crate::{
     heartbeat::Heartbeat,
     hooks::{Hook, Hooks, Inbound},
     id::SessionId,
+    journal::JournalLimits,
     live::Live,
     message::Message,
     node::Node,
@@ -67,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) open_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) journal: JournalLimits,
     pub(crate) new_id: Arc<dyn Fn() -> SessionId + Send + Sync>,
 }
 
@@ -281,6 +283,23 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// Keeps the last so many events of each session, for [`Session::journal`], and of the last 128 sessions that closed,
+    /// for [`Live::recently_closed`]: to find out what a client did and was sent. None by default, which costs nothing.
+    ///
+    /// An event takes about 60 bytes, and each message that a session sends or is sent some 100 nanoseconds and the
+    /// parsing of its envelope.
+    pub fn journal(mut self, events: usize) -> Self {
+        self.settings.journal.entries = events;
+        self
+    }
+
+    /// Keeps the first so many bytes of each message in the [`journal`](Self::journal) as well; zero by default. They
+    /// are what people wrote to each other: whoever sees the journal, or the process's memory, reads it.
+    pub fn journal_payloads(mut self, bytes: usize) -> Self {
+        self.settings.journal.payload_bytes = bytes;
+        self
+    }
+
     /// Makes the sessions' ids; by default they are 128 bits from the operating system. An id that is in use is asked
     /// for again, a few times, before the session is refused.
     pub fn session_id(mut self, new_id: impl Fn() -> SessionId + Send + Sync + 'static) -> Self {
@@ -319,6 +338,7 @@ impl Default for Settings {
             open_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
+            journal: JournalLimits::default(),
             new_id: Arc::new(SessionId::random),
         }
     }

@@ -4,11 +4,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::SystemTime,
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
 use parking_lot::Mutex;
-use tokio::{sync::Notify, task};
+use tokio::{sync::Notify, task, time::Instant};
 use tracing::warn;
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     hooks::Hooks,
     hub::Hub,
     id::SessionId,
+    journal::{ClosedSession, Journals},
     linger::Lingerer,
     live::PublishError,
     session::{Session, SessionInfo},
@@ -45,6 +47,10 @@ pub(crate) struct Node<V> {
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
     pub(crate) counters: Counters,
+    /// Where they are kept.
+    pub(crate) journals: Option<Arc<Journals>>,
+    /// When it was made, and sessions count from.
+    born: Instant,
     /// All sessions whose tasks or requests run, closing ones too; no guard of it leaves this file.
     sessions: DashMap<SessionId, Session<V>>,
     /// Sessions that have not begun to end.
@@ -63,7 +69,8 @@ impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let fanout = Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog, &budget);
-        let fanout = Arc::new(fanout);
+        let journals = (settings.journal.entries > 0).then(|| Arc::new(Journals::new(settings.journal)));
+        let fanout = Arc::new(fanout.with_journals(journals.as_ref()));
         Self {
             hub: Hub::new(Arc::clone(&fanout)),
             users: Hub::new(Arc::clone(&fanout)),
@@ -75,6 +82,8 @@ impl<V> Node<V> {
             rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
             settings,
             counters: Counters::default(),
+            journals,
+            born: Instant::now(),
             sessions: DashMap::new(),
             present: AtomicUsize::new(0),
             broadcast: Mutex::new(()),
@@ -96,6 +105,9 @@ impl<V> Node<V> {
             if let Entry::Vacant(place) = self.sessions.entry(id) {
                 let session = Session::new(id, value, user, info, Arc::clone(self));
                 place.insert(session.clone());
+                if let Some(journals) = &self.journals {
+                    journals.open(id);
+                }
                 self.present.fetch_add(1, SeqCst);
                 if let Some(user) = session.user() {
                     self.users.subscribe(user, &session.shared.outbox);
@@ -114,6 +126,11 @@ impl<V> Node<V> {
     /// All sessions, closing ones too.
     pub(crate) fn sessions(&self) -> Vec<Session<V>> {
         self.sessions.iter().map(|entry| entry.clone()).collect()
+    }
+
+    /// Seconds since the node was made.
+    pub(crate) fn seconds(&self) -> u32 {
+        u32::try_from(self.born.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     /// How many sessions have not begun to end.
@@ -264,6 +281,17 @@ impl<V: Send + Sync + 'static> Node<V> {
     pub(crate) fn leaves(&self, session: &Session<V>) {
         if session.leave() {
             self.present.fetch_sub(1, SeqCst);
+            if let Some(journals) = &self.journals {
+                journals.close(ClosedSession {
+                    id: *session.id(),
+                    user: session.user().cloned(),
+                    path: session.path().into(),
+                    peer: session.peer_addr(),
+                    reason: session.close_reason().unwrap_or(CloseReason::Aborted),
+                    at: SystemTime::now(),
+                    journal: Vec::new(),
+                });
+            }
         }
     }
 

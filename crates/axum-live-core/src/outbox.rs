@@ -18,6 +18,7 @@ use crate::{
     fanout::{Lane, Run},
     frame::Frame,
     id::SessionId,
+    journal::JournalEvent,
     sync::Mutex,
 };
 
@@ -46,6 +47,17 @@ enum Delivery {
     Send,
     /// To a topic: charged when the queue could be written and was not taken.
     Publish,
+}
+
+/// What waits in an outbox, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// Of what may wait, from 0 to 1, and beyond where more may wait than should.
+    pub(crate) fullness: f64,
+    /// From when on the first has waited.
+    pub(crate) since: Option<Instant>,
 }
 
 /// A frame was not queued.
@@ -261,9 +273,24 @@ impl Outbox {
         Flushed { empty: state.queue.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
+    pub(crate) fn waiting(&self) -> Waiting {
+        let state = self.state.lock();
+        let Bounds { messages, bytes } = state.waiting();
+        let share = |held: usize, bound: usize| held as f64 / bound.max(1) as f64;
+        let fullness = share(messages, self.bounds.messages).max(share(bytes, self.bounds.bytes));
+        Waiting { messages, bytes, fullness, since: state.waits_since() }
+    }
+
+    /// Notes something in the session's journal, if it has one.
+    pub(crate) fn note(&self, event: impl FnOnce() -> JournalEvent) {
+        if let Some(journals) = self.lane.journals() {
+            journals.note(&self.id, event());
+        }
+    }
+
     /// From when on its first frame has waited.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.state.lock().queue.iter().find_map(Frame::waits_since)
+        self.state.lock().waits_since()
     }
 
     /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun and the

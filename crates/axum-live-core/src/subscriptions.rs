@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use crate::{
     hub::Hub,
+    journal::JournalEvent,
     outbox::Outbox,
     sync::Mutex,
     topic::{Topic, TopicError},
@@ -58,6 +59,7 @@ impl Subscriptions {
             return Err(SubscribeError::Limit);
         }
         hub.subscribe(&topic, outbox);
+        outbox.note(|| JournalEvent::Subscribed(topic.clone()));
         held.insert(topic);
         Ok(())
     }
@@ -69,6 +71,7 @@ impl Subscriptions {
         let was_held = held.remove(topic);
         if was_held {
             hub.unsubscribe(topic, outbox);
+            outbox.note(|| JournalEvent::Unsubscribed(topic.clone()));
         }
         was_held
     }
@@ -86,6 +89,14 @@ impl Subscriptions {
 
     pub(crate) fn contain(&self, topic: &Topic) -> bool {
         matches!(&*self.topics.lock(), Topics::Held(held) if held.contains(topic))
+    }
+
+    /// How many topics are held; none after leaving.
+    pub(crate) fn len(&self) -> usize {
+        match &*self.topics.lock() {
+            Topics::Held(held) => held.len(),
+            Topics::Left(_) => 0,
+        }
     }
 
     /// The topics held now, or at the moment of leaving.

@@ -4,6 +4,7 @@ use std::{
     mem,
     sync::Arc,
     task::Waker,
+    time::Instant,
 };
 
 use tokio::net::TcpStream;
@@ -90,6 +91,15 @@ impl State {
             haste: Haste::Calm,
             sleeper: None,
         }
+    }
+
+    /// What has been queued, or has a place in the queue.
+    pub(super) fn waiting(&self) -> Bounds {
+        Bounds { messages: self.messages(), bytes: self.bytes + self.reserved.bytes }
+    }
+
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.queue.iter().find_map(Frame::waits_since)
     }
 
     fn messages(&self) -> usize {
