@@ -9,7 +9,7 @@ use tokio::{
     task,
     time::{self, Sleep},
 };
-use tracing::{debug, error, trace, warn};
+use tracing::{Span, debug, debug_span, error, trace, warn};
 
 use crate::{
     close::{CloseCode, CloseReason},
@@ -34,18 +34,26 @@ const QUOTA: u32 = 32;
 pub(crate) struct Actor<V: Send + Sync + 'static> {
     session: Session<V>,
     link: Link,
-    ear: Ear,
     decoder: Decoder,
-    /// Read, and not decoded yet because a message waits.
-    carry: BytesMut,
-    /// The message that follows the one a hook is at.
-    waiting: Option<Frame>,
+    held: Option<Box<Held>>,
     hook: Slot,
+    closing: Option<Closing>,
+    /// `None` while nobody records it.
+    span: Option<Box<Span>>,
     /// What is left of this turn's [`QUOTA`].
     quota: u32,
     /// Undecodable messages since the last good one.
     strikes: u8,
-    closing: Option<Closing>,
+    ear: Ear,
+}
+
+/// What has come and has to wait until a hook returns.
+#[derive(Default)]
+struct Held {
+    /// The message that follows the one a hook is at.
+    message: Option<Frame>,
+    /// Read, and not decoded yet.
+    rest: BytesMut,
 }
 
 /// What is made of what the client sends.
@@ -84,18 +92,41 @@ impl<V: Send + Sync + 'static> Actor<V> {
         let decoder = Decoder::new(settings.read_limit, settings.fragment_limit);
         let link = Link::new(stream);
         session.shared.outbox.open(link.shared());
+        let held = (!leftover.is_empty()).then(|| Box::new(Held { message: None, rest: leftover.into() }));
+        let span = debug_span!(target: "axum_live", "live.session", session_id = %session.id(), path = session.path());
+        let span = (!span.is_disabled()).then(|| Box::new(span));
         Self {
             session,
             link,
-            ear: Ear::Listening,
             decoder,
-            carry: leftover.into(),
-            waiting: None,
+            held,
             hook: Slot::New,
+            closing: None,
+            span,
             quota: 0,
             strikes: 0,
-            closing: None,
+            ear: Ear::Listening,
         }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.quota = QUOTA;
+        loop {
+            let hook_moved = self.run_hook(cx);
+            self.read(cx);
+            // Last, for it sees what the others have caused, and leaves word whom to wake.
+            let end_moved = self.write(cx);
+            if self.link.is_gone() && matches!(self.hook, Slot::Done) {
+                return Poll::Ready(());
+            }
+            if !hook_moved && !end_moved {
+                break;
+            }
+        }
+        if self.quota == 0 {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// Moves the hooks on; answers whether one moved.
@@ -112,7 +143,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 let reason = self.session.close_reason().unwrap_or(CloseReason::Aborted);
                 self.hook = hooks.close(&self.session, reason).map_or(Slot::Done, Slot::Last);
             }
-            Slot::Idle => match self.waiting.take_if(|_| self.quota > 0) {
+            Slot::Idle if self.quota > 0 => match self.held.as_mut().and_then(|held| held.message.take()) {
                 Some(frame) => self.handle(frame),
                 None => return false,
             },
@@ -123,7 +154,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                     self.panicked();
                 }
             }
-            Slot::Done => return false,
+            Slot::Idle | Slot::Done => return false,
         }
         true
     }
@@ -156,14 +187,12 @@ impl<V: Send + Sync + 'static> Actor<V> {
 
     /// Reads and decodes until a message waits or nothing is there.
     fn read(&mut self, cx: &mut Context<'_>) {
-        while self.waiting.is_none() && self.ear != Ear::Ended {
-            if !self.carry.is_empty() {
-                let mut carry = mem::take(&mut self.carry);
-                let taken = self.listen(cx, &mut carry);
-                carry.advance(taken);
-                if !carry.is_empty() {
-                    self.carry = carry;
-                }
+        while !self.holds_message() && self.ear != Ear::Ended {
+            if let Some(held) = self.held.take() {
+                let mut rest = held.rest;
+                let taken = self.listen(cx, &mut rest);
+                rest.advance(taken);
+                self.hold(rest);
                 continue;
             }
             if self.quota == 0 {
@@ -184,11 +213,22 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 Poll::Ready(Ok(count)) => {
                     self.session.shared.pulse.heard();
                     let taken = self.listen(cx, &mut scratch[..count]);
-                    self.carry.extend_from_slice(&scratch[taken..count]);
+                    self.hold(scratch[taken..count].into());
                 }
             }
         }
-        self.session.shared.pulse.set_deaf(self.waiting.is_some());
+        self.session.shared.pulse.set_deaf(self.holds_message());
+    }
+
+    fn holds_message(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.message.is_some())
+    }
+
+    /// Keeps what could not be decoded yet.
+    fn hold(&mut self, rest: BytesMut) {
+        if !rest.is_empty() {
+            self.held.get_or_insert_default().rest = rest;
+        }
     }
 
     /// Decodes up to the message that has to wait, and answers how many bytes that took.
@@ -207,7 +247,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                         None => return taken,
                         Some(event) => self.hear(cx, event),
                     }
-                    if self.waiting.is_some() {
+                    if self.holds_message() {
                         return taken;
                     }
                 }
@@ -223,7 +263,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                     self.handle(frame);
                     self.run_hook(cx);
                 } else {
-                    self.waiting = Some(frame);
+                    self.held.get_or_insert_default().message = Some(frame);
                 }
             }
             Event::Message(_) | Event::Pong => {}
@@ -261,7 +301,9 @@ impl<V: Send + Sync + 'static> Actor<V> {
         let shared = &self.session.shared;
         let deadline = Box::pin(time::sleep(shared.node.settings.close_timeout));
         self.closing = Some(Closing { deadline, late: false, shut: false });
-        self.waiting = None;
+        if let Some(held) = &mut self.held {
+            held.message = None;
+        }
         shared.node.leaves(&self.session);
         let reason = shared.outbox.reason().unwrap_or(CloseReason::Aborted);
         if reason == CloseReason::QueueFull {
@@ -327,29 +369,19 @@ impl<V: Send + Sync + 'static> Future for Actor<V> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.quota = QUOTA;
-        loop {
-            let hook_moved = self.run_hook(cx);
-            self.read(cx);
-            // Last, for it sees what the others have caused, and leaves word whom to wake.
-            let end_moved = self.write(cx);
-            if self.link.is_gone() && matches!(self.hook, Slot::Done) {
-                return Poll::Ready(());
-            }
-            if !hook_moved && !end_moved {
-                break;
-            }
-        }
-        if self.quota == 0 {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        let span = self.span.take();
+        let entered = span.as_ref().map(|span| span.enter());
+        let poll = self.turn(cx);
+        drop(entered);
+        self.span = span;
+        poll
     }
 }
 
 /// Here and not at the end of the task, so that one that is aborted, or panics, leaves nothing behind.
 impl<V: Send + Sync + 'static> Drop for Actor<V> {
     fn drop(&mut self) {
+        let _entered = self.span.as_ref().map(|span| span.enter());
         self.session.shared.outbox.close(CloseReason::Aborted);
         self.session.shared.node.ended(&self.session);
     }

@@ -1,5 +1,7 @@
 mod register;
 
+use std::mem;
+
 use crate::{
     fanout::Urgency, frame::Frame, hub::Hub, id::SessionId, message::Payload, sync::Mutex, table::Table, topic::Topic,
     user::UserId,
@@ -26,10 +28,15 @@ pub(crate) struct Attendee {
 /// The topics that one session is tracked in.
 ///
 /// Its lock is taken before a register's, and tracking takes both: so a session that has left is tracked nowhere.
+#[derive(Default)]
 pub(crate) struct Tracks {
-    limit: usize,
-    /// `None` when the session has left.
-    topics: Mutex<Option<Vec<Topic>>>,
+    topics: Mutex<Topics>,
+}
+
+enum Topics {
+    Held(Vec<Topic>),
+    /// The session has left.
+    Left,
 }
 
 /// A session was not tracked.
@@ -72,7 +79,7 @@ impl Attendance {
 
     /// Hands out the snapshot of a topic, under its lock: whoever subscribes there misses nothing.
     pub(crate) fn snapshot<R>(&self, topic: &Topic, deliver: impl FnOnce(Frame) -> R) -> R {
-        self.registers.enter(topic, |register| deliver(register.snapshot(topic)))
+        self.registers.enter(topic, |register| deliver(register.snapshot(topic))).1
     }
 
     pub(crate) fn list(&self, topic: &Topic) -> Roll {
@@ -85,16 +92,12 @@ impl Attendance {
 }
 
 impl Tracks {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, topics: Mutex::new(Some(Vec::new())) }
-    }
-
-    /// Notes a topic and, under the lock, tracks the session there.
-    pub(crate) fn enter(&self, topic: &Topic, track: impl FnOnce()) -> Result<(), Untrackable> {
+    /// Notes a topic, one of so many at most, and, under the lock, tracks the session there.
+    pub(crate) fn enter(&self, topic: &Topic, limit: usize, track: impl FnOnce()) -> Result<(), Untrackable> {
         let mut topics = self.topics.lock();
-        let held = topics.as_mut().ok_or(Untrackable::Closed)?;
+        let Topics::Held(held) = &mut *topics else { return Err(Untrackable::Closed) };
         if !held.contains(topic) {
-            if held.len() >= self.limit {
+            if held.len() >= limit {
                 return Err(Untrackable::Limit);
             }
             held.push(topic.clone());
@@ -106,7 +109,7 @@ impl Tracks {
     /// Forgets a topic and, under the lock, untracks the session there; answers whether it was tracked.
     pub(crate) fn exit(&self, topic: &Topic, untrack: impl FnOnce()) -> bool {
         let mut topics = self.topics.lock();
-        let Some(held) = topics.as_mut() else { return false };
+        let Topics::Held(held) = &mut *topics else { return false };
         let Some(at) = held.iter().position(|held| held == topic) else { return false };
         held.swap_remove(at);
         untrack();
@@ -115,7 +118,16 @@ impl Tracks {
 
     /// The topics it was tracked in; from now on it cannot be.
     pub(crate) fn leave(&self) -> Vec<Topic> {
-        self.topics.lock().take().unwrap_or_default()
+        match mem::replace(&mut *self.topics.lock(), Topics::Left) {
+            Topics::Held(held) => held,
+            Topics::Left => Vec::new(),
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self::Held(Vec::new())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     frame::Frame,
     id::SessionId,
     journal::{Excerpt, JournalEvent, Journals},
-    outbox::Outbox,
+    outbox::{Bounds, Outbox},
     roster::{Receivers, Roster},
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering::SeqCst},
     table::Vacate,
@@ -51,6 +51,8 @@ pub(crate) struct Lane {
     manned: AtomicBool,
     bell: Arc<Notify>,
     budget: Arc<Budget>,
+    /// What the queue of each session may hold.
+    bounds: Bounds,
     run_limit: RunLimit,
     journals: Option<Arc<Journals>>,
 }
@@ -130,9 +132,9 @@ struct Shift {
 }
 
 impl Fanout {
-    pub(crate) fn new(tasks: usize, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
+    pub(crate) fn new(tasks: usize, bounds: Bounds, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
         let backlog = Arc::new(Backlog::new(limit));
-        let lane = |index| Lane::new(index, Arc::clone(budget), run_limit);
+        let lane = |index| Lane::new(index, Arc::clone(budget), bounds, run_limit);
         let lanes = (0..tasks.max(1)).map(|index| Arc::new(lane(index))).collect();
         Self { lanes, backlog }
     }
@@ -197,7 +199,7 @@ impl Fanout {
 }
 
 impl Lane {
-    fn new(index: usize, budget: Arc<Budget>, run_limit: RunLimit) -> Self {
+    fn new(index: usize, budget: Arc<Budget>, bounds: Bounds, run_limit: RunLimit) -> Self {
         Self {
             index,
             jobs: Mutex::default(),
@@ -206,6 +208,7 @@ impl Lane {
             manned: AtomicBool::new(false),
             bell: Arc::default(),
             budget,
+            bounds,
             run_limit,
             journals: None,
         }
@@ -217,6 +220,10 @@ impl Lane {
 
     pub(crate) fn journals(&self) -> Option<&Journals> {
         self.journals.as_deref()
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Whether all that was handed over is delivered.

@@ -23,9 +23,10 @@ impl<K: Clone + Eq + Hash> Hub<K> {
         Self { topics: Table::default(), fanout }
     }
 
-    /// Adds a subscriber; one that is there already stays there once.
-    pub(crate) fn subscribe(&self, topic: &K, outbox: &Arc<Outbox>) {
-        self.topics.enter(topic, |audience| audience.insert(outbox));
+    /// Adds a subscriber; one that is there already stays there once. Answers the name that all subscribers share.
+    pub(crate) fn subscribe(&self, topic: &K, outbox: &Arc<Outbox>) -> K {
+        let (name, ()) = self.topics.enter(topic, |audience| audience.insert(outbox));
+        name
     }
 
     /// Removes a subscriber, and with the last one the topic.

@@ -59,13 +59,15 @@ impl Node {
     fn new() -> Self {
         let budget = Arc::new(Budget::new(usize::MAX));
         let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
-        let fanout = Arc::new(Fanout::new(1, RunLimit { messages: 64, bytes: 64 << 10 }, limit, &budget));
+        let (bounds, run_limit) =
+            (Bounds { messages: 1000, bytes: 1 << 20 }, RunLimit { messages: 64, bytes: 64 << 10 });
+        let fanout = Arc::new(Fanout::new(1, bounds, run_limit, limit, &budget));
         Self { budget, hub: Hub::new(Arc::clone(&fanout)), fanout, topic: topic() }
     }
 
     fn outbox(&self) -> Arc<Outbox> {
         let id = SessionId::random();
-        Arc::new(Outbox::new(id, Bounds { messages: 1000, bytes: 1 << 20 }, Arc::clone(self.fanout.lane(&id))))
+        Arc::new(Outbox::new(id, Arc::clone(self.fanout.lane(&id))))
     }
 
     /// All of them with the same stream.
@@ -79,12 +81,13 @@ impl Node {
     }
 
     fn subscribers(&self) -> Vec<Client> {
-        let clients = (0..SUBSCRIBERS).map(|_| Client { outbox: self.outbox(), subscriptions: Subscriptions::new(8) });
+        let clients =
+            (0..SUBSCRIBERS).map(|_| Client { outbox: self.outbox(), subscriptions: Subscriptions::default() });
         clients.inspect(|client| self.subscribe(client)).collect()
     }
 
     fn subscribe(&self, Client { outbox, subscriptions }: &Client) {
-        subscriptions.subscribe(&self.hub, outbox, self.topic.clone()).unwrap();
+        subscriptions.subscribe(&self.hub, outbox, &self.topic, 8).unwrap();
     }
 
     fn unsubscribe(&self, Client { outbox, subscriptions }: &Client) {

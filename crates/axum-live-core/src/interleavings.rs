@@ -53,7 +53,8 @@ impl Bench {
     fn new() -> Self {
         let budget = Arc::new(Budget::new(10_000));
         let limit = Load { deliveries: 100, bytes: 10_000 };
-        let fanout = Fanout::new(1, RunLimit { messages: 4, bytes: 1024 }, limit, &budget);
+        let fanout =
+            Fanout::new(1, Bounds { messages: 4, bytes: 1024 }, RunLimit { messages: 4, bytes: 1024 }, limit, &budget);
         let fanout = Arc::new(fanout);
         Self { hub: Arc::new(Hub::new(Arc::clone(&fanout))), fanout }
     }
@@ -70,13 +71,13 @@ impl Bench {
 impl Client {
     fn new(name: &str, fanout: &Fanout) -> Self {
         let id = SessionId::try_from(name).unwrap();
-        let outbox = Outbox::new(id, Bounds { messages: 4, bytes: 1024 }, Arc::clone(fanout.lane(&id)));
+        let outbox = Outbox::new(id, Arc::clone(fanout.lane(&id)));
         outbox.open(None);
-        Self { outbox: Arc::new(outbox), subscriptions: Arc::new(Subscriptions::new(8)) }
+        Self { outbox: Arc::new(outbox), subscriptions: Arc::new(Subscriptions::default()) }
     }
 
     fn subscribe(&self, hub: &Hub) -> Result<(), SubscribeError> {
-        self.subscriptions.subscribe(hub, &self.outbox, topic())
+        self.subscriptions.subscribe(hub, &self.outbox, &topic(), 8)
     }
 
     /// What its task does when it finds the latch set.
@@ -265,10 +266,13 @@ fn snapshot_and_what_follows_it_miss_nobody() {
 #[test]
 fn late_presence_does_not_stay() {
     loom::model(|| {
-        let (hub, attendance, tracks) = (Bench::new().hub, Arc::new(Attendance::default()), Arc::new(Tracks::new(8)));
+        let (hub, attendance, tracks) =
+            (Bench::new().hub, Arc::new(Attendance::default()), Arc::new(Tracks::default()));
         let late = thread::spawn({
             let (hub, attendance, tracks) = (Arc::clone(&hub), Arc::clone(&attendance), Arc::clone(&tracks));
-            move || tracks.enter(&topic(), || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()
+            move || {
+                tracks.enter(&topic(), 8, || attendance.track(&hub, &topic(), &attendee(), Payload::default())).is_ok()
+            }
         });
         let left = tracks.leave();
         for topic in &left {

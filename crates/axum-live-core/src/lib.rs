@@ -10,6 +10,7 @@ mod backlog;
 mod budget;
 mod builder;
 mod close;
+mod directory;
 mod extensions;
 mod extract;
 mod fanout;

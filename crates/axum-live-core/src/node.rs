@@ -7,7 +7,6 @@ use std::{
     time::SystemTime,
 };
 
-use dashmap::{DashMap, mapref::entry::Entry};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task, time::Instant};
 use tracing::warn;
@@ -18,6 +17,7 @@ use crate::{
     budget::Budget,
     builder::Settings,
     close::CloseReason,
+    directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
     heartbeat::{Rhythm, Verdict},
@@ -51,8 +51,8 @@ pub(crate) struct Node<V> {
     pub(crate) journals: Option<Arc<Journals>>,
     /// When it was made, and sessions count from.
     born: Instant,
-    /// All sessions whose tasks or requests run, closing ones too; no guard of it leaves this file.
-    sessions: DashMap<SessionId, Session<V>>,
+    /// All sessions whose tasks or requests run, closing ones too.
+    sessions: Directory<V>,
     /// Sessions that have not begun to end.
     present: AtomicUsize,
     /// Held while a broadcast goes out, so that all get broadcasts in one order.
@@ -68,8 +68,9 @@ pub(crate) struct Node<V> {
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_budget));
-        let fanout = Fanout::new(settings.fanout_tasks, settings.run_limit(), settings.backlog, &budget);
         let journals = (settings.journal.entries > 0).then(|| Arc::new(Journals::new(settings.journal)));
+        let fanout =
+            Fanout::new(settings.fanout_tasks, settings.bounds, settings.run_limit(), settings.backlog, &budget);
         let fanout = Arc::new(fanout.with_journals(journals.as_ref()));
         Self {
             hub: Hub::new(Arc::clone(&fanout)),
@@ -84,7 +85,7 @@ impl<V> Node<V> {
             counters: Counters::default(),
             journals,
             born: Instant::now(),
-            sessions: DashMap::new(),
+            sessions: Directory::default(),
             present: AtomicUsize::new(0),
             broadcast: Mutex::new(()),
             stopping: AtomicBool::new(false),
@@ -102,9 +103,9 @@ impl<V> Node<V> {
         let user = self.hooks.user_of(&value);
         for _ in 0..TRIES {
             let id = (self.settings.new_id)();
-            if let Entry::Vacant(place) = self.sessions.entry(id) {
+            if let Some(place) = self.sessions.vacancy(&id) {
                 let session = Session::new(id, value, user, info, Arc::clone(self));
-                place.insert(session.clone());
+                place.fill(session.clone());
                 if let Some(journals) = &self.journals {
                     journals.open(id);
                 }
@@ -120,12 +121,12 @@ impl<V> Node<V> {
 
     /// The session of this id, closing ones too.
     pub(crate) fn session(&self, id: &SessionId) -> Option<Session<V>> {
-        self.sessions.get(id).map(|entry| entry.clone())
+        self.sessions.get(id)
     }
 
     /// All sessions, closing ones too.
     pub(crate) fn sessions(&self) -> Vec<Session<V>> {
-        self.sessions.iter().map(|entry| entry.clone()).collect()
+        self.sessions.all()
     }
 
     /// Seconds since the node was made.
@@ -157,9 +158,8 @@ impl<V> Node<V> {
         loop {
             let mut gone = pin!(self.gone.notified());
             gone.as_mut().enable();
-            let is_empty = self.sessions.is_empty()
-                || self.sessions.len() <= self.stoppers.lock().len() && self.left_for(hook).is_empty();
-            if is_empty {
+            let left = self.sessions.len();
+            if left == 0 || left <= self.stoppers.lock().len() && self.left_for(hook).is_empty() {
                 return;
             }
             gone.await;
@@ -178,10 +178,10 @@ impl<V> Node<V> {
 
     /// One tick of the heartbeat, for every open session.
     pub(crate) fn sweep(&self) {
-        for entry in &self.sessions {
-            let shared = &entry.value().shared;
+        self.sessions.for_each(|session| {
+            let shared = &session.shared;
             if shared.task.get().is_none() {
-                continue;
+                return;
             }
             match shared.pulse.tick(&self.rhythm) {
                 Verdict::Alive => {}
@@ -189,7 +189,7 @@ impl<V> Node<V> {
                 Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
             }
             shared.outbox.tick(self.rhythm.write_patience);
-        }
+        });
     }
 
     /// Ends the sessions for whom something has waited longest, until the node holds no more than it may.
@@ -197,12 +197,11 @@ impl<V> Node<V> {
         if !self.budget.is_exceeded() {
             return;
         }
-        let mut waiting: Vec<_> = self
-            .sessions
-            .iter()
-            .map(|entry| Arc::clone(&entry.value().shared.outbox))
-            .filter_map(|outbox| Some((outbox.waits_since()?, outbox)))
-            .collect();
+        let mut waiting = Vec::new();
+        self.sessions.for_each(|session| {
+            let outbox = &session.shared.outbox;
+            waiting.extend(outbox.waits_since().map(|since| (since, Arc::clone(outbox))));
+        });
         waiting.sort_unstable_by_key(|(since, _)| *since);
         for (_, outbox) in waiting {
             if !self.budget.is_exceeded() {
@@ -246,12 +245,11 @@ impl<V> Node<V> {
         let receivers = self.hand_over(frame, || {
             let mut audience = Audience::default();
             // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
-            for entry in &self.sessions {
-                let session = entry.value();
+            self.sessions.for_each(|session| {
                 if session.shared.task.get().is_some() && !session.is_closed() {
                     audience.insert(&session.shared.outbox);
                 }
-            }
+            });
             let _one_at_a_time = self.broadcast.lock();
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
         });

@@ -1,3 +1,4 @@
+mod queue;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -27,14 +28,13 @@ use crate::{
 /// A full queue closes the session with [`CloseReason::QueueFull`]. It holds no memory while empty.
 pub(crate) struct Outbox {
     id: SessionId,
-    bounds: Bounds,
     /// What comes by its fan-out task comes in this; while that has not all been delivered, the rest goes behind it.
     lane: Arc<Lane>,
     state: Mutex<State>,
 }
 
 /// What a queue may hold; an empty one takes any one frame.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
@@ -47,17 +47,6 @@ enum Delivery {
     Send,
     /// To a topic: charged when the queue could be written and was not taken.
     Publish,
-}
-
-/// What waits in an outbox, at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) messages: usize,
-    pub(crate) bytes: usize,
-    /// Of what may wait, from 0 to 1, and beyond where more may wait than should.
-    pub(crate) fullness: f64,
-    /// From when on the first has waited.
-    pub(crate) since: Option<Instant>,
 }
 
 /// A frame was not queued.
@@ -89,8 +78,8 @@ pub(crate) enum Haste {
 }
 
 impl Outbox {
-    pub(crate) fn new(id: SessionId, bounds: Bounds, lane: Arc<Lane>) -> Self {
-        Self { id, bounds, lane, state: Mutex::new(State::new()) }
+    pub(crate) fn new(id: SessionId, lane: Arc<Lane>) -> Self {
+        Self { id, lane, state: Mutex::new(State::new()) }
     }
 
     pub(crate) fn id(&self) -> &SessionId {
@@ -109,14 +98,14 @@ impl Outbox {
                 return Err(Refused::Closed);
             }
             let was_blocked = state.is_blocked();
-            let room = state.make_room(&frame, self.bounds, Delivery::Send);
+            let room = state.make_room(&frame, self.lane.bounds(), Delivery::Send);
             if room.is_ok() && self.lane.is_clear() {
-                state.push(frame);
+                state.queue().push(frame);
                 if state.gate != Gate::Clear {
                     state.charge(self.lane.budget());
                 }
             } else if room.is_ok() {
-                state.reserved.add(&frame);
+                state.queue().reserved.add(&frame);
                 self.lane.send(self, frame);
             }
             (room, state.sleeper_with_work(was_blocked))
@@ -145,14 +134,13 @@ impl Outbox {
                     continue;
                 }
                 // A frame that the stream has begun with has to be ended.
-                if taken == 0 && state.make_room(frame, self.bounds, Delivery::Publish).is_err() {
+                if taken == 0 && state.make_room(frame, self.lane.bounds(), Delivery::Publish).is_err() {
                     break;
                 }
                 if !state.is_stuck() {
-                    state.burst.add(frame);
+                    state.queue().burst.add(frame);
                 }
-                state.push(frame.clone());
-                state.written += mem::take(&mut taken);
+                state.queue().push_begun(frame.clone(), mem::take(&mut taken));
             }
             state.write_through();
             state.sleeper_with_work(was_blocked)
@@ -164,12 +152,13 @@ impl Outbox {
     pub(crate) fn settle(&self, frame: Frame) {
         let sleeper = {
             let mut state = self.state.lock();
-            state.reserved.subtract(&frame);
+            state.queue().reserved.subtract(&frame);
             if state.sealed {
+                state.tidy();
                 return;
             }
             let was_blocked = state.is_blocked();
-            state.push(frame);
+            state.queue().push(frame);
             state.write_through();
             state.charge(self.lane.budget());
             state.sleeper_with_work(was_blocked)
@@ -194,7 +183,7 @@ impl Outbox {
             if state.latch.is_some() {
                 return;
             }
-            state.push_control(frame);
+            state.queue().push_control(frame);
             state.sleeper.take()
         };
         wake(sleeper);
@@ -270,15 +259,12 @@ impl Outbox {
             state.sleeper = Some(cx.waker().clone());
         }
         let closed = state.latch.is_some();
-        Flushed { empty: state.queue.is_empty() && closed == state.sealed, closed, haste: state.haste }
+        Flushed { empty: state.is_empty() && closed == state.sealed, closed, haste: state.haste }
     }
 
-    pub(crate) fn waiting(&self) -> Waiting {
-        let state = self.state.lock();
-        let Bounds { messages, bytes } = state.waiting();
-        let share = |held: usize, bound: usize| held as f64 / bound.max(1) as f64;
-        let fullness = share(messages, self.bounds.messages).max(share(bytes, self.bounds.bytes));
-        Waiting { messages, bytes, fullness, since: state.waits_since() }
+    /// The messages that wait, those included that have a place and are on their way.
+    pub(crate) fn queued(&self) -> Bounds {
+        self.state.lock().queued()
     }
 
     /// Notes something in the session's journal, if it has one.
@@ -290,7 +276,7 @@ impl Outbox {
 
     /// From when on its first frame has waited.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.state.lock().waits_since()
+        self.state.lock().waiting().find_map(Frame::waits_since)
     }
 
     /// Ends the session for the memory that it holds: all that waits is dropped, but for a frame that has begun and the
@@ -316,7 +302,7 @@ impl Outbox {
             *ticks += 1;
             match *ticks >= patience {
                 true => CloseReason::WriteTimeout,
-                false if state.is_over(self.bounds) => CloseReason::QueueFull,
+                false if state.is_over(self.lane.bounds()) => CloseReason::QueueFull,
                 false => return,
             }
         };

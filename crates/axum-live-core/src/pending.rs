@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use tokio::time;
-use tracing::{Instrument, debug, debug_span};
+use tracing::debug;
 
 use crate::{actor::Actor, close::CloseReason, session::Session, stream::Stream};
 
@@ -46,9 +46,7 @@ impl<V: Send + Sync + 'static> Pending<V> {
     /// Outside a tokio runtime.
     pub fn open(mut self, stream: Stream, leftover: Bytes) {
         self.opened = true;
-        let session = self.session.clone();
-        let span = debug_span!(target: "axum_live", "live.session", session_id = %session.id(), path = session.path());
-        tokio::spawn(Actor::new(session, stream, leftover).instrument(span));
+        tokio::spawn(Actor::new(self.session.clone(), stream, leftover));
     }
 }
 

@@ -129,7 +129,9 @@ impl<V: Send + Sync + 'static> Presence<V> {
             return Err(PresenceError::Closed);
         }
         let node = &self.live.node;
-        session.shared.tracks.enter(&self.topic, || node.attendance.track(&node.hub, &self.topic, &attendee, meta))?;
+        let limit = node.settings.subscription_limit;
+        let track = || node.attendance.track(&node.hub, &self.topic, &attendee, meta);
+        session.shared.rare().tracks.enter(&self.topic, limit, track)?;
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl<V: Send + Sync + 'static> Presence<V> {
     pub fn untrack(&self, session: &Session<V>) -> bool {
         let Some(attendee) = Attendee::of(session) else { return false };
         let node = &self.live.node;
-        session.shared.tracks.exit(&self.topic, || node.attendance.untrack(&node.hub, &self.topic, &attendee))
+        session.shared.rare().tracks.exit(&self.topic, || node.attendance.untrack(&node.hub, &self.topic, &attendee))
     }
 
     /// Subscribes a session to the topic and sends it the snapshot; one that is subscribed already gets another.

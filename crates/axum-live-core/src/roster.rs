@@ -125,12 +125,12 @@ mod tests {
 
     fn fanout() -> Fanout {
         let limit = Load { deliveries: 1, bytes: 1 };
-        Fanout::new(1, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(1)))
+        Fanout::new(1, Bounds::default(), RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(1)))
     }
 
     fn outbox(fanout: &Fanout) -> Arc<Outbox> {
         let id = SessionId::random();
-        Arc::new(Outbox::new(id, Bounds { messages: 1, bytes: 1 }, Arc::clone(fanout.lane(&id))))
+        Arc::new(Outbox::new(id, Arc::clone(fanout.lane(&id))))
     }
 
     proptest! {

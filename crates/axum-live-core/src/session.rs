@@ -59,18 +59,25 @@ pub(crate) struct Shared<V> {
     pub(crate) info: SessionInfo,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) tracks: Tracks,
     pub(crate) pulse: Pulse,
     pub(crate) node: Arc<Node<V>>,
     /// The session's task, from open on.
     pub(crate) task: OnceLock<task::Id>,
-    extensions: SessionExtensions,
     /// When it was made, in the node's seconds.
     pub(crate) born: u32,
     /// It is out of everything.
     left: AtomicBool,
-    /// Made by the first who waits for the end.
-    end: OnceLock<Box<Notify>>,
+    /// Made by the first who asks for it.
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What most sessions have no need of.
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) tracks: Tracks,
+    extensions: SessionExtensions,
+    /// Told when the session is out of everything.
+    end: Notify,
 }
 
 /// What a session keeps of the request it came from.
@@ -146,7 +153,7 @@ impl<V> Session<V> {
 
     /// A place for what else belongs to the session: filled by the handler under the layer, or by hooks.
     pub fn extensions(&self) -> &SessionExtensions {
-        &self.shared.extensions
+        &self.shared.rare().extensions
     }
 
     /// Closes with 1000: what is queued is written, then the close frame; the client has
@@ -179,7 +186,8 @@ impl<V> Session<V> {
     /// [`Limit`](SubscribeError::Limit) past [`subscription_limit`](crate::Builder::subscription_limit).
     pub fn subscribe(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Result<(), SubscribeError> {
         let topic = topic.try_into().map_err(Into::into)?;
-        self.shared.subscriptions.subscribe(&self.shared.node.hub, &self.shared.outbox, topic)
+        let Shared { node, outbox, .. } = &*self.shared;
+        self.shared.subscriptions.subscribe(&node.hub, outbox, &topic, node.settings.subscription_limit)
     }
 
     /// Unsubscribes from a topic; answers whether the session was subscribed to it. Nothing that is published to the
@@ -256,7 +264,7 @@ impl<V> Session<V> {
     /// }
     /// ```
     pub async fn closed(&self) {
-        let mut told = pin!(self.shared.end.get_or_init(Box::default).notified());
+        let mut told = pin!(self.shared.rare().end.notified());
         told.as_mut().enable();
         if !self.shared.left.load(SeqCst) {
             told.await;
@@ -270,27 +278,29 @@ impl<V> Session<V> {
         self.shared.outbox.close(reason)
     }
 
+    /// Whether its upgrade took place, be it that it has ended since.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.shared.task.get().is_some()
+    }
+
     /// The node that the session lives on.
     pub fn live(&self) -> Live<V> {
         Live { node: Arc::clone(&self.shared.node) }
     }
 
     pub(crate) fn new(id: SessionId, value: V, user: Option<UserId>, info: SessionInfo, node: Arc<Node<V>>) -> Self {
-        let limit = node.settings.subscription_limit;
         let shared = Shared {
             value,
             user,
             info,
-            outbox: Arc::new(Outbox::new(id, node.settings.bounds, Arc::clone(node.fanout.lane(&id)))),
-            subscriptions: Subscriptions::new(limit),
-            tracks: Tracks::new(limit),
+            outbox: Arc::new(Outbox::new(id, Arc::clone(node.fanout.lane(&id)))),
+            subscriptions: Subscriptions::default(),
             pulse: Pulse::default(),
             born: node.seconds(),
             node,
             task: OnceLock::new(),
-            extensions: SessionExtensions::default(),
             left: AtomicBool::new(false),
-            end: OnceLock::new(),
+            rare: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -306,15 +316,21 @@ impl<V: Send + Sync + 'static> Session<V> {
         }
         if let Some(user) = self.user() {
             node.users.unsubscribe(user, outbox);
-            for topic in self.shared.tracks.leave() {
+            for topic in self.shared.rare().tracks.leave() {
                 node.lingerer.linger(node, topic, Attendee { user: user.clone(), session: *self.id() });
             }
         }
         self.shared.left.store(true, SeqCst);
-        if let Some(end) = self.shared.end.get() {
-            end.notify_waiters();
+        if let Some(rare) = self.shared.rare.get() {
+            rare.end.notify_waiters();
         }
         true
+    }
+}
+
+impl<V> Shared<V> {
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 }
 

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use crate::{outbox::Waiting, session::Session};
+use crate::{outbox::Bounds, session::Session};
 
 /// A session's figures at one moment: [`Session::stats`].
 #[derive(Debug, Clone, Copy)]
 pub struct SessionStats {
     phase: SessionPhase,
-    waiting: Waiting,
+    queued: Bounds,
+    fullness: f64,
+    waiting: Duration,
     subscriptions: usize,
     age: Duration,
     silence: Duration,
@@ -31,23 +33,23 @@ impl SessionStats {
 
     /// Messages that wait for the client. What the kernel has taken does not wait.
     pub fn queued_messages(&self) -> usize {
-        self.waiting.messages
+        self.queued.messages
     }
 
     /// Bytes that wait for the client.
     pub fn queued_bytes(&self) -> usize {
-        self.waiting.bytes
+        self.queued.bytes
     }
 
     /// How full the queue is, from 0 to 1: of [`queue_size`](crate::Builder::queue_size) or
     /// [`queue_bytes`](crate::Builder::queue_bytes), whichever is nearer. A message larger than the queue makes it more.
     pub fn queue_fullness(&self) -> f64 {
-        self.waiting.fullness
+        self.fullness
     }
 
     /// For how long the first message in the queue has waited: what tells a slow client from a busy moment.
     pub fn waiting(&self) -> Duration {
-        self.waiting.since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.waiting
     }
 
     /// How many topics it is subscribed to.
@@ -68,18 +70,22 @@ impl SessionStats {
 }
 
 impl<V> Session<V> {
-    /// The figures of this moment. It takes two locks of the session's own for a few nanoseconds: to ask all sessions
+    /// The figures of this moment. It takes locks of the session's own for a few nanoseconds each: to ask all sessions
     /// of a node once a second is nothing to them.
     pub fn stats(&self) -> SessionStats {
         let shared = &*self.shared;
-        let phase = match shared.task.get() {
+        let phase = match self.has_opened() {
             _ if self.is_closed() => SessionPhase::Closing,
-            Some(_) => SessionPhase::Open,
-            None => SessionPhase::Pending,
+            true => SessionPhase::Open,
+            false => SessionPhase::Pending,
         };
+        let (queued, bounds) = (shared.outbox.queued(), shared.outbox.lane().bounds());
+        let share = |queued: usize, bound: usize| queued as f64 / bound.max(1) as f64;
         SessionStats {
             phase,
-            waiting: shared.outbox.waiting(),
+            queued,
+            fullness: share(queued.messages, bounds.messages).max(share(queued.bytes, bounds.bytes)),
+            waiting: shared.outbox.waits_since().map_or(Duration::ZERO, |since| since.elapsed()),
             subscriptions: shared.subscriptions.len(),
             age: Duration::from_secs(shared.node.seconds().saturating_sub(shared.born).into()),
             silence: shared.node.rhythm.tick.saturating_mul(shared.pulse.silent_ticks()),

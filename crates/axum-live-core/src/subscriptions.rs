@@ -1,4 +1,4 @@
-use std::{collections::HashSet, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -15,13 +15,14 @@ use crate::{
 ///
 /// Its lock is taken before the hub's, and subscribing takes both: so a session that has left is in no topic, whatever
 /// happens at the same time.
+#[derive(Default)]
 pub(crate) struct Subscriptions {
-    limit: usize,
     topics: Mutex<Topics>,
 }
 
 enum Topics {
-    Held(HashSet<Topic>),
+    /// In their order, for there are few.
+    Held(Vec<Topic>),
     /// The session has closed; these it held then.
     Left(Box<[Topic]>),
 }
@@ -42,25 +43,28 @@ pub enum SubscribeError {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, topics: Mutex::new(Topics::Held(HashSet::new())) }
-    }
-
-    pub(crate) fn subscribe(&self, hub: &Hub, outbox: &Arc<Outbox>, topic: Topic) -> Result<(), SubscribeError> {
+    /// Subscribes to a topic, one of so many at most.
+    pub(crate) fn subscribe(
+        &self,
+        hub: &Hub,
+        outbox: &Arc<Outbox>,
+        topic: &Topic,
+        limit: usize,
+    ) -> Result<(), SubscribeError> {
         let mut topics = self.topics.lock();
         let Topics::Held(held) = &mut *topics else { return Err(SubscribeError::Closed) };
         if outbox.is_closed() {
             return Err(SubscribeError::Closed);
         }
-        if held.contains(&topic) {
-            return Ok(());
-        }
-        if held.len() >= self.limit {
+        let Err(at) = held.binary_search(topic) else { return Ok(()) };
+        if held.len() >= limit {
             return Err(SubscribeError::Limit);
         }
-        hub.subscribe(&topic, outbox);
+        if held.is_empty() {
+            held.reserve_exact(1);
+        }
         outbox.note(|| JournalEvent::Subscribed(topic.clone()));
-        held.insert(topic);
+        held.insert(at, hub.subscribe(topic, outbox));
         Ok(())
     }
 
@@ -68,19 +72,18 @@ impl Subscriptions {
     pub(crate) fn unsubscribe(&self, hub: &Hub, outbox: &Arc<Outbox>, topic: &Topic) -> bool {
         let mut topics = self.topics.lock();
         let Topics::Held(held) = &mut *topics else { return false };
-        let was_held = held.remove(topic);
-        if was_held {
-            hub.unsubscribe(topic, outbox);
-            outbox.note(|| JournalEvent::Unsubscribed(topic.clone()));
-        }
-        was_held
+        let Ok(at) = held.binary_search(topic) else { return false };
+        held.remove(at);
+        hub.unsubscribe(topic, outbox);
+        outbox.note(|| JournalEvent::Unsubscribed(topic.clone()));
+        true
     }
 
     /// Leaves every topic, for good.
     pub(crate) fn leave(&self, hub: &Hub, outbox: &Arc<Outbox>) {
         let mut topics = self.topics.lock();
         let Topics::Held(held) = &mut *topics else { return };
-        let left: Box<[Topic]> = mem::take(held).into_iter().collect();
+        let left = mem::take(held).into_boxed_slice();
         for topic in &left {
             hub.unsubscribe(topic, outbox);
         }
@@ -88,10 +91,10 @@ impl Subscriptions {
     }
 
     pub(crate) fn contain(&self, topic: &Topic) -> bool {
-        matches!(&*self.topics.lock(), Topics::Held(held) if held.contains(topic))
+        matches!(&*self.topics.lock(), Topics::Held(held) if held.binary_search(topic).is_ok())
     }
 
-    /// How many topics are held; none after leaving.
+    /// How many topics are held now.
     pub(crate) fn len(&self) -> usize {
         match &*self.topics.lock() {
             Topics::Held(held) => held.len(),
@@ -102,9 +105,15 @@ impl Subscriptions {
     /// The topics held now, or at the moment of leaving.
     pub(crate) fn topics(&self) -> Vec<Topic> {
         match &*self.topics.lock() {
-            Topics::Held(held) => held.iter().cloned().collect(),
+            Topics::Held(held) => held.clone(),
             Topics::Left(left) => left.to_vec(),
         }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self::Held(Vec::new())
     }
 }
 

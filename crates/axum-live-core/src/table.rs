@@ -38,13 +38,16 @@ impl<K: Clone + Eq + Hash, T: Vacate> Table<K, T> {
         self.apply(key, &entry, change).ok()
     }
 
-    /// Changes a value, under its lock; where there is none, a new one.
-    pub(crate) fn enter<R, F: FnOnce(&mut T) -> R>(&self, key: &K, change: F) -> R {
+    /// Changes a value, under its lock; where there is none, a new one. Answers with the key that the map holds.
+    pub(crate) fn enter<R, F: FnOnce(&mut T) -> R>(&self, key: &K, change: F) -> (K, R) {
         let mut change = change;
         loop {
-            let entry = Arc::clone(&*self.entries().entry(key.clone()).or_default());
+            let (held, entry) = {
+                let place = self.entries().entry(key.clone()).or_default();
+                (place.key().clone(), Arc::clone(&place))
+            };
             match self.apply(key, &entry, change) {
-                Ok(result) => return result,
+                Ok(result) => return (held, result),
                 Err(unused) => change = unused,
             }
         }

@@ -64,12 +64,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(index: usize, fanout: &Fanout, bounds: Bounds) -> Self {
+    fn new(index: usize, fanout: &Fanout) -> Self {
         let id = SessionId::try_from(format!("session-{index}").as_str()).unwrap();
-        let outbox = Arc::new(Outbox::new(id, bounds, Arc::clone(fanout.lane(&id))));
+        let outbox = Arc::new(Outbox::new(id, Arc::clone(fanout.lane(&id))));
         Self {
             outbox,
-            subscriptions: Subscriptions::new(TOPICS),
+            subscriptions: Subscriptions::default(),
             link: Link::Gone,
             far: None,
             taken: Vec::new(),
@@ -191,12 +191,12 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
     let budget = Arc::new(Budget::new(usize::MAX));
     let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
     let run_limit = RunLimit { messages: bounds.messages, bytes: 10_000 };
-    let fanout = Arc::new(Fanout::new(LANES, run_limit, limit, &budget));
+    let fanout = Arc::new(Fanout::new(LANES, bounds, run_limit, limit, &budget));
     // As if tasks carried: these do when they are told to.
     fanout.lanes.iter().for_each(|lane| lane.manned.store(true, SeqCst));
     let hub = Hub::new(Arc::clone(&fanout));
     let topics: Vec<_> = (0..TOPICS).map(|topic| Topic::try_from(format!("topic-{topic}")).unwrap()).collect();
-    let mut clients: Vec<_> = (0..SESSIONS).map(|index| Client::new(index, &fanout, bounds)).collect();
+    let mut clients: Vec<_> = (0..SESSIONS).map(|index| Client::new(index, &fanout)).collect();
 
     for (number, act) in acts.iter().enumerate() {
         match *act {
@@ -207,7 +207,7 @@ async fn play(acts: &[Act], bounds: Bounds) -> Result<(), TestCaseError> {
             }
             Act::Subscribe(session, topic) => {
                 let client = &mut clients[session];
-                let result = client.subscriptions.subscribe(&hub, &client.outbox, topics[topic].clone());
+                let result = client.subscriptions.subscribe(&hub, &client.outbox, &topics[topic], TOPICS);
                 client.topics[topic] |= result.is_ok();
             }
             Act::Unsubscribe(session, topic) => {
@@ -325,11 +325,17 @@ fn a_frame_that_has_begun_is_ended_whatever_has_a_place_behind_it() {
 /// A fan-out whose lanes carry when they are told to, and an audience of a session in each.
 fn halted() -> (Fanout, Audience) {
     let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
-    let fanout = Fanout::new(LANES, RunLimit { messages: 1, bytes: 1 }, limit, &Arc::new(Budget::new(usize::MAX)));
+    let fanout = Fanout::new(
+        LANES,
+        Bounds::default(),
+        RunLimit { messages: 1, bytes: 1 },
+        limit,
+        &Arc::new(Budget::new(usize::MAX)),
+    );
     fanout.lanes.iter().for_each(|lane| lane.manned.store(true, SeqCst));
     let mut audience = Audience::default();
     while audience.rosters.iter().filter(|roster| roster.len() > 0).count() < LANES {
-        audience.insert(&Client::new(audience.len(), &fanout, TIGHT).outbox);
+        audience.insert(&Client::new(audience.len(), &fanout).outbox);
     }
     (fanout, audience)
 }

@@ -19,13 +19,20 @@ pub(crate) struct Decoder {
     limit: usize,
     /// The most frames of one message.
     max_fragments: u32,
-    /// The frames of the message under way.
+    /// What has come in part, which is rarely anything.
+    partial: Option<Box<Partial>>,
+}
+
+/// A message of which something has come, and not all.
+#[derive(Default)]
+struct Partial {
+    /// Its frames.
     fragments: u32,
-    /// The kind of the message under way.
+    /// Its kind, once it is known.
     message: Option<Opcode>,
-    /// How many bytes at the end of the text under way begin a character that they do not end.
+    /// How many bytes at the end of a text begin a character that they do not end.
     unfinished: u8,
-    /// The message under way after [`HEADER_ROOM`] spare bytes, then a control frame that came between.
+    /// Its payload after [`HEADER_ROOM`] spare bytes, then a control frame that came between.
     /// Empty until a payload comes in pieces.
     buffer: Vec<u8>,
     state: State,
@@ -47,21 +54,19 @@ pub(crate) enum Event {
 impl Decoder {
     /// A decoder of messages of at most `limit` bytes in at most `max_fragments` frames.
     pub(crate) fn new(limit: usize, max_fragments: u32) -> Decoder {
-        Decoder {
-            limit,
-            max_fragments,
-            fragments: 0,
-            message: None,
-            unfinished: 0,
-            buffer: Vec::new(),
-            state: State::START,
-        }
+        Decoder { limit, max_fragments, partial: None }
     }
 
     /// Whether no message and no frame is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.message.is_none() && matches!(self.state, State::Header { have: 0, .. })
+        self.partial.is_none()
+    }
+
+    /// What is held of the message under way, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.buffer.capacity())
     }
 
     /// Consumes from the front of `input`, unmasking in place: answers how many bytes, and at most one event.
@@ -73,6 +78,34 @@ impl Decoder {
     ///
     /// The first rule that the client breaks.
     pub(crate) fn decode(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
+        if let Some(partial) = &mut self.partial {
+            let decoded = partial.decode(self.limit, self.max_fragments, input)?;
+            if partial.is_none() {
+                self.partial = None;
+            }
+            return Ok(decoded);
+        }
+        let mut partial = Partial::default();
+        let decoded = partial.decode(self.limit, self.max_fragments, input)?;
+        if !partial.is_none() {
+            self.partial = Some(Box::new(partial));
+        }
+        Ok(decoded)
+    }
+}
+
+impl Partial {
+    /// Whether nothing has come of a message.
+    fn is_none(&self) -> bool {
+        self.message.is_none() && matches!(self.state, State::Header { have: 0, .. })
+    }
+
+    fn decode(
+        &mut self,
+        limit: usize,
+        max_fragments: u32,
+        input: &mut [u8],
+    ) -> Result<(usize, Option<Event>), Violation> {
         let mut taken = 0;
         loop {
             let mut frame = match self.state {
@@ -81,7 +114,12 @@ impl Decoder {
                     let have = usize::from(have);
                     let fresh = (input.len() - taken).min(Incoming::HEADER_MAX - have);
                     bytes[have..have + fresh].copy_from_slice(&input[taken..taken + fresh]);
-                    match Incoming::parse(&bytes[..have + fresh], &self.bounds())? {
+                    let bounds = Bounds {
+                        message: self.message,
+                        frames: max_fragments - self.fragments,
+                        bytes: limit - self.buffer.len().saturating_sub(HEADER_ROOM),
+                    };
+                    match Incoming::parse(&bytes[..have + fresh], &bounds)? {
                         Some((len, frame)) => {
                             taken += len - have;
                             self.fragments += u32::from(!frame.opcode.is_control());
@@ -111,14 +149,6 @@ impl Decoder {
             if event.is_some() {
                 return Ok((taken, event));
             }
-        }
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            message: self.message,
-            frames: self.max_fragments - self.fragments,
-            bytes: self.limit - self.buffer.len().saturating_sub(HEADER_ROOM),
         }
     }
 
@@ -200,6 +230,12 @@ enum State {
 
 impl State {
     const START: State = State::Header { bytes: [0; Incoming::HEADER_MAX], have: 0 };
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::START
+    }
 }
 
 /// Reads a close frame's payload, which is not of one byte: the header would have been refused.

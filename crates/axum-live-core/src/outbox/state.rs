@@ -1,48 +1,34 @@
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     sync::Arc,
     task::Waker,
-    time::Instant,
 };
 
 use tokio::net::TcpStream;
 
-use super::{Bounds, Delivery, Haste, Refused};
+use super::{Bounds, Delivery, Haste, Refused, queue::Queue};
 use crate::{budget::Budget, close::CloseReason, frame::Frame};
 
 /// Frames given to the kernel in one call.
 const BATCH: usize = 64;
-
-/// Unsent control frames held at once; past it the oldest goes (RFC 6455 §5.5.3 asks for the latest pong only).
-const CONTROLS: usize = 32;
 
 /// How many times its bounds a queue may grow by publications that its session's task had no turn to write.
 const BURST: usize = 16;
 
 /// What an outbox's lock guards.
 pub(super) struct State {
-    pub(super) queue: VecDeque<Frame>,
-    /// Of the data frames in the queue, in full.
-    bytes: usize,
-    /// Frames on their way through the lane that have a place in the queue.
-    pub(super) reserved: Bounds,
-    /// Publications in the queue of a stream that only its task writes to, and that it has had no turn to write.
-    pub(super) burst: Bounds,
-    /// Of the first frame, what the kernel has already.
-    pub(super) written: usize,
-    /// Control frames in the queue; all but a begun one stand before the data frames.
-    controls: usize,
-    pub(super) gate: Gate,
+    /// `None` while nothing waits.
+    queue: Option<Box<Queue>>,
     /// Where anyone may write; other streams are written by their task alone.
     pub(super) stream: Option<Arc<TcpStream>>,
     pub(super) latch: Option<Box<CloseReason>>,
+    /// The session's task, while it sleeps.
+    pub(super) sleeper: Option<Waker>,
+    pub(super) gate: Gate,
     /// The close frame is queued, if there is one: nothing goes behind it.
     pub(super) sealed: bool,
     pub(super) haste: Haste,
-    /// The session's task, while it sleeps.
-    pub(super) sleeper: Option<Waker>,
 }
 
 /// Whether the stream takes bytes.
@@ -57,70 +43,40 @@ pub(super) enum Gate {
     },
 }
 
-impl Bounds {
-    const NOTHING: Self = Self { messages: 0, bytes: 0 };
-
-    pub(super) fn add(&mut self, frame: &Frame) {
-        self.messages += 1;
-        self.bytes += frame.len();
-    }
-
-    pub(super) fn subtract(&mut self, frame: &Frame) {
-        self.messages -= 1;
-        self.bytes -= frame.len();
-    }
-
-    fn times(self, factor: usize) -> Self {
-        Self { messages: self.messages.saturating_mul(factor), bytes: self.bytes.saturating_mul(factor) }
-    }
-}
-
 impl State {
     pub(super) fn new() -> Self {
         Self {
-            queue: VecDeque::new(),
-            bytes: 0,
-            reserved: Bounds::NOTHING,
-            burst: Bounds::NOTHING,
-            written: 0,
-            controls: 0,
-            gate: Gate::Shut,
+            queue: None,
             stream: None,
             latch: None,
+            sleeper: None,
+            gate: Gate::Shut,
             sealed: false,
             haste: Haste::Calm,
-            sleeper: None,
         }
     }
 
-    /// What has been queued, or has a place in the queue.
-    pub(super) fn waiting(&self) -> Bounds {
-        Bounds { messages: self.messages(), bytes: self.bytes + self.reserved.bytes }
+    /// The queue, made if need be.
+    pub(super) fn queue(&mut self) -> &mut Queue {
+        self.queue.get_or_insert_default()
     }
 
-    pub(super) fn waits_since(&self) -> Option<Instant> {
-        self.queue.iter().find_map(Frame::waits_since)
+    /// What waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Frame> {
+        self.queue.iter().flat_map(|queue| queue.frames())
     }
 
-    fn messages(&self) -> usize {
-        self.queue.len() - self.controls + self.reserved.messages
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.frames().is_empty())
     }
 
-    /// Whether a frame has room, some of what is there left aside.
-    fn has_room(&self, frame: &Frame, bounds: Bounds, aside: Bounds) -> bool {
-        let messages = self.messages() - aside.messages;
-        let bytes = self.charged(bounds).saturating_sub(aside.bytes);
-        messages == 0 || messages < bounds.messages && bytes + frame.len() <= bounds.bytes
+    #[cfg(test)]
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.queue.is_none()
     }
 
     pub(super) fn is_over(&self, bounds: Bounds) -> bool {
-        self.messages() > bounds.messages.max(1) || self.charged(bounds) > bounds.bytes
-    }
-
-    /// The bytes that count: an empty queue takes any one frame, and one past the bound must not doom the next.
-    fn charged(&self, bounds: Bounds) -> usize {
-        let first = self.queue.iter().find(|frame| !frame.is_control()).map_or(0, Frame::len);
-        self.bytes + self.reserved.bytes - if first > bounds.bytes { first } else { 0 }
+        self.queue.as_ref().is_some_and(|queue| queue.is_over(bounds))
     }
 
     /// Whether the stream's refusal to take more is the client's. A kernel buffer that is full is; a channel between
@@ -136,7 +92,7 @@ impl State {
     /// Sees whether a frame has room, after writing what waits if need be. Without room the session is closed: what
     /// came before the frame is all that it gets.
     pub(super) fn make_room(&mut self, frame: &Frame, bounds: Bounds, delivery: Delivery) -> Result<(), Refused> {
-        let is_plain = |state: &Self| !state.sealed && state.has_room(frame, bounds, Bounds::NOTHING);
+        let is_plain = |state: &Self| !state.sealed && state.has_room(frame, bounds, Bounds::default());
         if is_plain(self) {
             return Ok(());
         }
@@ -149,9 +105,9 @@ impl State {
         }
         // A backlog of ours is no fault of the client's.
         let (bounds, aside) = match delivery {
-            _ if self.is_stuck() => (bounds, Bounds::NOTHING),
-            Delivery::Publish => (bounds.times(BURST), Bounds::NOTHING),
-            Delivery::Send => (bounds, self.burst),
+            _ if self.is_stuck() => (bounds, Bounds::default()),
+            Delivery::Publish => (bounds.times(BURST), Bounds::default()),
+            Delivery::Send => (bounds, self.queue().burst),
         };
         if !self.has_room(frame, bounds, aside) {
             self.latch.get_or_insert_with(|| Box::new(CloseReason::QueueFull));
@@ -161,26 +117,15 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn push(&mut self, frame: Frame) {
-        self.bytes += frame.len();
-        self.queue.push_back(frame);
-    }
-
-    /// Queues a control frame before the data that waits, and behind one that has begun.
-    pub(super) fn push_control(&mut self, frame: Frame) {
-        let begun = usize::from(self.written > 0);
-        let first_is_begun_data = begun == 1 && !self.queue[0].is_control();
-        if self.controls == CONTROLS {
-            self.queue.remove(begun);
-            self.controls -= 1;
-        }
-        self.queue.insert(self.controls + usize::from(first_is_begun_data), frame);
-        self.controls += 1;
+    fn has_room(&self, frame: &Frame, bounds: Bounds, aside: Bounds) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.has_room(frame, bounds, aside))
     }
 
     pub(super) fn seal(&mut self) {
-        if !mem::replace(&mut self.sealed, true) {
-            self.queue.extend(self.latch.as_ref().and_then(|reason| reason.frame()));
+        if !mem::replace(&mut self.sealed, true)
+            && let Some(last) = self.latch.as_ref().and_then(|reason| reason.frame())
+        {
+            self.queue().push_close(last);
         }
     }
 
@@ -191,37 +136,51 @@ impl State {
     /// The session's task, if it sleeps and has something to do. A stream that was blocked before wakes it by itself
     /// when it takes bytes again.
     pub(super) fn sleeper_with_work(&mut self, was_blocked: bool) -> Option<Waker> {
-        let has_bytes = !was_blocked && self.gate != Gate::Shut && !self.queue.is_empty();
+        let has_bytes = !was_blocked && self.gate != Gate::Shut && !self.is_empty();
         if has_bytes || self.latch.is_some() { self.sleeper.take() } else { None }
     }
 
-    /// Charges what waits to the node's memory, for it may wait for long. The last frame tells of all before it.
+    /// Charges what waits to the node's memory.
     pub(super) fn charge(&mut self, budget: &Arc<Budget>) {
-        let uncharged = self.queue.iter_mut().rev().take_while(|frame| frame.waits_since().is_none());
-        uncharged.filter(|frame| !frame.is_control()).for_each(|frame| frame.charge(budget));
+        if let Some(queue) = &mut self.queue {
+            queue.charge(budget);
+        }
+    }
+
+    /// What waits, and what has a place.
+    pub(super) fn queued(&self) -> Bounds {
+        self.queue.as_ref().map_or_else(Bounds::default, |queue| queue.queued())
     }
 
     /// Drops what waits, but for a frame that has begun, whose end the stream has to see, and the close frame.
     pub(super) fn drop_waiting(&mut self) {
-        let begun = usize::from(self.written > 0);
-        let end = self.queue.len().saturating_sub(usize::from(self.sealed));
-        self.queue.drain(begun..end.max(begun));
-        self.queue.shrink_to_fit();
-        let (controls, data): (Vec<_>, Vec<_>) = self.queue.iter().partition(|frame| frame.is_control());
-        (self.controls, self.bytes) = (controls.len(), data.iter().map(|frame| frame.len()).sum());
+        if let Some(queue) = &mut self.queue {
+            queue.drop_waiting(self.sealed.into());
+        }
     }
 
     /// Drops what waits, and whatever comes.
     pub(super) fn discard(&mut self) {
         self.sealed = true;
-        self.queue = VecDeque::new();
-        (self.bytes, self.written, self.controls) = (0, 0, 0);
-        self.burst = Bounds::NOTHING;
+        self.drop_queue();
+    }
+
+    /// Drops what waits; places that are kept in the queue stay.
+    fn drop_queue(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.clear();
+        }
+        self.tidy();
+    }
+
+    /// Lets go of a queue in which there is nothing and no place.
+    pub(super) fn tidy(&mut self) {
+        self.queue.take_if(|queue| queue.is_idle());
     }
 
     /// Writes what waits, where anyone may.
     pub(super) fn write_through(&mut self) {
-        if self.queue.is_empty() {
+        if self.is_empty() {
             return;
         }
         if let Some(stream) = self.stream.clone() {
@@ -232,7 +191,7 @@ impl State {
     /// Writes bytes that are in no queue, where anyone may and nothing waits; answers how many the stream took.
     pub(super) fn write_past_queue(&mut self, bytes: &[u8]) -> usize {
         match &self.stream {
-            Some(stream) if self.gate == Gate::Clear && self.queue.is_empty() => {
+            Some(stream) if self.gate == Gate::Clear && self.is_empty() => {
                 let result = stream.try_write(bytes);
                 self.heed(result).unwrap_or(0)
             }
@@ -245,23 +204,19 @@ impl State {
         if self.gate == Gate::Shut {
             return;
         }
-        self.burst = Bounds::NOTHING;
-        while !self.queue.is_empty() {
+        if let Some(queue) = &mut self.queue {
+            queue.burst = Bounds::default();
+        }
+        while let Some(queue) = self.queue.as_deref().filter(|queue| !queue.frames().is_empty()) {
             let mut slices = [IoSlice::new(&[]); BATCH];
-            let mut skip = self.written;
-            let mut filled = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(&frame.wire()[skip..]);
-                skip = 0;
-                filled += 1;
-            }
+            let filled = queue.slices(&mut slices);
             let result = write(&slices[..filled]);
             match self.heed(result) {
-                Some(count) => self.advance(count),
+                Some(count) => self.queue().advance(count),
                 None => return,
             }
         }
-        self.queue = VecDeque::new();
+        self.drop_queue();
     }
 
     /// Takes note of what the stream made of a write; answers how much it took, unless it takes no more.
@@ -281,24 +236,6 @@ impl State {
             Err(error) => self.fail(error.kind()),
         }
         None
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.written += count;
-        while let Some(frame) = self.queue.front() {
-            let length = frame.len();
-            if self.written < length {
-                break;
-            }
-            self.written -= length;
-            // The close frame comes last, behind the data, and is counted nowhere.
-            if frame.is_control() {
-                self.controls = self.controls.saturating_sub(1);
-            } else {
-                self.bytes -= length;
-            }
-            self.queue.pop_front();
-        }
     }
 
     fn fail(&mut self, kind: io::ErrorKind) {

@@ -39,8 +39,8 @@ pub(super) fn decode(wire: &[u8], pieces: &[usize]) -> (Vec<Event>, Option<Viola
                 Ok(progress) => progress,
                 Err(violation) => return (events, Some(violation)),
             };
-            assert!(decoder.buffer.capacity() <= 2 * (received + super::HEADER_ROOM));
-            assert!(!decoder.is_idle() || decoder.buffer.capacity() == 0);
+            assert!(decoder.capacity() <= 2 * (received + super::HEADER_ROOM));
+            assert!(!decoder.is_idle() || decoder.capacity() == 0);
             input = &mut input[taken..];
             let Some(event) = event else {
                 assert!(input.is_empty(), "bytes left without an event");
