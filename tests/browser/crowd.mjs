@@ -33,13 +33,17 @@ export class Client {
     this.socket.destroy();
   }
 
-  /** The code of the close frame that came last. */
-  async closeCode() {
-    await this.closed;
-    for (let at = this.heard.length - 4; at >= 0; at -= 1) {
-      if (this.heard[at] === 0x88 && at + 2 + this.heard[at + 1] === this.heard.length) return this.heard.readUInt16BE(at + 2);
+  /** The code of the close frame with which the server ends. The client, which answers nothing but that, hangs up. */
+  async code() {
+    for (;;) {
+      for (let at = 0; at + 4 <= this.heard.length; at += 1) {
+        if (this.heard[at] === 0x88 && at + 2 + this.heard[at + 1] === this.heard.length) {
+          this.end();
+          return this.heard.readUInt16BE(at + 2);
+        }
+      }
+      await Promise.race([once(this.socket, 'data'), this.closed.then(() => { throw new Error('closed without a close frame'); })]);
     }
-    return null;
   }
 }
 

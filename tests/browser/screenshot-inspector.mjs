@@ -47,7 +47,6 @@ try {
   const stalled = await Client.open(server.port, '/ws?name=stalled');
   stalled.send('subscribe', { topic: 'room:garden' });
   stalled.send('subscribe', { topic: 'room:firehose' });
-  stalled.stall();
   const firehose = await Client.open(server.port, '/ws?name=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E');
   let beat = 0;
   const talk = setInterval(() => {
@@ -61,9 +60,17 @@ try {
       clients[beat % clients.length].end();
       Client.open(server.port, `/ws?name=${NAMES[beat % NAMES.length]}-${beat}`).then((client) => { clients[beat % clients.length] = client; });
     }
-    firehose.send('room:firehose', 'x'.repeat(beat < 60 ? 40_000 : 100));
   }, 100);
   await wait(Number(process.env.SECONDS ?? 45) * 1000);
+  // A client that reads nothing is told from a slow one after ten seconds, and closed: until then it is the slowest.
+  stalled.stall();
+  const headers = { authorization: `Basic ${Buffer.from('operator:secret').toString('base64')}` };
+  for (let fullness = 0; fullness < 0.6;) {
+    firehose.send('room:firehose', 'x'.repeat(40_000));
+    const answer = await fetch(`${server.url}/inspect/data`, { headers });
+    ({ fullness } = (await answer.json()).sessions.rows[0]);
+  }
+  await wait(1200);
 
   for (const name of ['light', 'dark', 'phone']) await shoot(pages[name], name);
   await pages.light.getByRole('button', { name: /^stalled/ }).click();
@@ -96,6 +103,8 @@ try {
   await shoot(pages.light, 'lost');
   clients.forEach((client) => client.end());
   console.log(`saved to ${directory}`);
+} catch (error) {
+  console.error(error);
 } finally {
   await browser.close();
   await server.stop();

@@ -135,6 +135,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
         match &mut self.hook {
             Slot::New => {
                 self.session.shared.task.get_or_init(task::id);
+                self.session.shared.node.counters.opened.add_one();
                 debug!(target: "axum_live", "open");
                 self.session.shared.outbox.note(|| JournalEvent::Opened);
                 self.hook = hooks.connect(&self.session).map_or(Slot::Idle, Slot::Busy);
@@ -148,7 +149,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 None => return false,
             },
             Slot::Busy(running) | Slot::Last(running) => {
-                let Poll::Ready(result) = running.poll(cx) else { return false };
+                let Poll::Ready(result) = running.poll(cx, &self.session) else { return false };
                 self.hook = if matches!(self.hook, Slot::Last(_)) { Slot::Done } else { Slot::Idle };
                 if let Err(Panicked) = result {
                     self.panicked();
@@ -169,11 +170,15 @@ impl<V: Send + Sync + 'static> Actor<V> {
     fn handle(&mut self, frame: Frame) {
         self.quota -= 1;
         let session = &self.session;
+        session.shared.node.counters.messages.add_one();
         if let Some(journals) = &session.shared.node.journals {
             journals.note(session.id(), JournalEvent::Received(journals.excerpt(&frame)));
         }
         let running = match &session.shared.node.hooks.inbound {
-            Inbound::Raw(hook) => Some(hook.start((session.clone(), frame))),
+            Inbound::Raw(hook) => {
+                trace!(target: "axum_live", bytes = frame.payload().len(), "message");
+                Some(hook.start((session.clone(), frame)))
+            }
             Inbound::Decoded(hook) => {
                 decode(session, &mut self.strikes, frame).map(|message| hook.start((session.clone(), message)))
             }
@@ -306,11 +311,11 @@ impl<V: Send + Sync + 'static> Actor<V> {
         }
         shared.node.leaves(&self.session);
         let reason = shared.outbox.reason().unwrap_or(CloseReason::Aborted);
-        if reason == CloseReason::QueueFull {
-            shared.node.counters.queue_full.add_one();
-            warn!(target: "axum_live", session_id = %self.session.id(), "slow client: its queue is full");
+        if matches!(reason, CloseReason::QueueFull | CloseReason::WriteTimeout) {
+            warn!(target: "axum_live", session_id = %self.session.id(), reason = reason.name(), "slow client");
         }
-        debug!(target: "axum_live", %reason, "close");
+        let code = reason.code().map(u16::from);
+        debug!(target: "axum_live", reason = reason.name(), code, "close");
         if matches!(reason, CloseReason::Lost | CloseReason::Io(_)) {
             self.let_go();
         }
@@ -328,7 +333,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
         };
         debug!(target: "axum_live", "a hook is dropped");
         if let Slot::Busy(running) | Slot::Last(running) = mem::replace(&mut self.hook, next)
-            && let Err(Panicked) = running.cancel()
+            && let Err(Panicked) = running.cancel(&self.session)
         {
             self.panicked();
         }

@@ -9,8 +9,21 @@ pub(crate) struct Backlog {
     limit: Load,
     /// Under one lock, so that a publication is refused for what has been taken on, and never for another that is being
     /// refused too: of that one's end nobody tells those who wait for room.
-    held: Mutex<Load>,
+    held: Mutex<Held>,
     relieved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    load: Load,
+    handed_over: HandedOver,
+}
+
+/// What has been taken on since the start.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct HandedOver {
+    pub(crate) publications: u64,
+    pub(crate) deliveries: u64,
 }
 
 /// A weight that a [`Backlog`] bears.
@@ -39,18 +52,18 @@ impl Backlog {
     pub(crate) fn admit(self: &Arc<Self>, load: Load) -> Result<Burden, Overloaded> {
         let mut held = self.held.lock();
         let has_room = |held: usize, own: usize, limit: usize| held == 0 || held.saturating_add(own) <= limit;
-        if !has_room(held.deliveries, load.deliveries, self.limit.deliveries)
-            || !has_room(held.bytes, load.bytes, self.limit.bytes)
+        if !has_room(held.load.deliveries, load.deliveries, self.limit.deliveries)
+            || !has_room(held.load.bytes, load.bytes, self.limit.bytes)
         {
             return Err(Overloaded);
         }
-        held.add(load);
+        held.take_on(load);
         Ok(self.burden(load))
     }
 
     /// Takes on what must not be refused.
     pub(crate) fn force(self: &Arc<Self>, load: Load) -> Burden {
-        self.held.lock().add(load);
+        self.held.lock().take_on(load);
         self.burden(load)
     }
 
@@ -61,11 +74,23 @@ impl Backlog {
 
     /// What it bears now.
     pub(crate) fn load(&self) -> Load {
-        *self.held.lock()
+        self.held.lock().load
+    }
+
+    pub(crate) fn handed_over(&self) -> HandedOver {
+        self.held.lock().handed_over
     }
 
     fn burden(self: &Arc<Self>, load: Load) -> Burden {
         Burden { backlog: Arc::clone(self), load }
+    }
+}
+
+impl Held {
+    fn take_on(&mut self, load: Load) {
+        self.load.add(load);
+        self.handed_over.publications += 1;
+        self.handed_over.deliveries += load.deliveries as u64;
     }
 }
 
@@ -83,7 +108,7 @@ impl Load {
 
 impl Drop for Burden {
     fn drop(&mut self) {
-        self.backlog.held.lock().subtract(self.load);
+        self.backlog.held.lock().load.subtract(self.load);
         self.backlog.relieved.notify_waiters();
     }
 }

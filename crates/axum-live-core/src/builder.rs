@@ -69,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) journal: JournalLimits,
+    pub(crate) slow_hook: Duration,
     pub(crate) new_id: Arc<dyn Fn() -> SessionId + Send + Sync>,
 }
 
@@ -300,6 +301,14 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// From how long on a hook counts as slow, its waiting included; 1 second by default. It is told of at `warn`, and
+    /// counted in [`Stats::slow_hooks`](crate::Stats::slow_hooks), and nothing else: a session whose hook is slow has its
+    /// messages handled late, and no other has.
+    pub fn slow_hook(mut self, time: Duration) -> Self {
+        self.settings.slow_hook = time;
+        self
+    }
+
     /// Makes the sessions' ids; by default they are 128 bits from the operating system. An id that is in use is asked
     /// for again, a few times, before the session is refused.
     pub fn session_id(mut self, new_id: impl Fn() -> SessionId + Send + Sync + 'static) -> Self {
@@ -339,6 +348,7 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             journal: JournalLimits::default(),
+            slow_hook: Duration::from_secs(1),
             new_id: Arc::new(SessionId::random),
         }
     }

@@ -5,7 +5,7 @@ use crate::frame::{Frame, Violation};
 /// The number in a WebSocket close frame ([RFC 6455 §7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
 ///
 /// Codes from 4000 on are ours: 4000 to 4499 tell a client to come back, 4500 to 4999 tell it not to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
 /// The number may not stand in a close frame (RFC 6455 §7.4.2).
@@ -168,6 +168,34 @@ impl CloseReason {
             Self::BadMessages => CloseCode::BAD_MESSAGES,
             Self::Lost | Self::Io(_) | Self::NeverOpened | Self::Aborted => return None,
         })
+    }
+
+    /// One word for the cause, the same for all sessions that ended for it: what figures and logs call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Application { .. } => "application",
+            Self::Client { .. } => "client",
+            Self::Lost => "lost",
+            Self::Io(_) => "io",
+            Self::Shutdown => "shutdown",
+            Self::Protocol(_) => "protocol",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::TooBig => "too_big",
+            Self::HookPanicked => "hook_panicked",
+            Self::QueueFull => "queue_full",
+            Self::Overloaded => "overloaded",
+            Self::WriteTimeout => "write_timeout",
+            Self::MessageTimeout => "message_timeout",
+            Self::NoPong => "no_pong",
+            Self::RateLimited => "rate_limited",
+            Self::HookTimeout => "hook_timeout",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::SessionLimit => "session_limit",
+            Self::BadMessages => "bad_messages",
+            Self::NeverOpened => "never_opened",
+            Self::Aborted => "aborted",
+        }
     }
 
     /// Whether the client should connect again.

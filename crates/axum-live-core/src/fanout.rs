@@ -173,10 +173,10 @@ impl Fanout {
         urgency: Urgency,
     ) -> Result<usize, Overloaded> {
         let except = except.filter(|except| audience.contains(except));
-        let members = audience.len();
-        let load = Load { deliveries: members, bytes: frame.len() };
+        let receivers = audience.len() - usize::from(except.is_some());
+        let load = Load { deliveries: receivers, bytes: frame.len() };
         let burden = match urgency {
-            _ if members == 0 => return Ok(0),
+            _ if receivers == 0 => return Ok(0),
             Urgency::Refusable => self.backlog.admit(load)?,
             Urgency::Certain => self.backlog.force(load),
         };
@@ -189,7 +189,7 @@ impl Fanout {
                 burden: Arc::clone(&burden),
             }));
         }
-        Ok(members - usize::from(except.is_some()))
+        Ok(receivers)
     }
 
     /// Sees to it that what was handed over is carried. No outbox may be locked.

@@ -4,12 +4,24 @@ use std::{
     task::{Context, Poll},
 };
 
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
 use crate::{close::CloseReason, frame::Frame, message::Message, session::Session, user::UserId};
 
-type HookFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type HookFuture = Pin<Box<Timed<dyn Future<Output = ()> + Send>>>;
 
 /// A hook under way; `None` when it panicked before it was.
 pub(crate) struct Running(Option<HookFuture>);
+
+pin_project! {
+    /// A hook's future, and when it was first polled: beside it, so that a session without a hook has no room for it.
+    struct Timed<F: ?Sized> {
+        since: Option<Instant>,
+        #[pin]
+        future: F,
+    }
+}
 
 /// A hook panicked; the panic has been told of by the panic hook of the process.
 #[derive(Debug)]
@@ -43,7 +55,7 @@ impl<A: 'static> Hook<A> {
         F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        Self(Box::new(move |arguments| Box::pin(hook.clone()(arguments))))
+        Self(Box::new(move |arguments| Box::pin(Timed { since: None, future: hook.clone()(arguments) })))
     }
 
     pub(crate) fn start(&self, arguments: A) -> Running {
@@ -82,16 +94,28 @@ impl<V> Default for Hooks<V> {
 }
 
 impl Running {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Panicked>> {
-        let Some(future) = &mut self.0 else { return Poll::Ready(Err(Panicked)) };
-        match caught(|| future.as_mut().poll(cx)) {
+    pub(crate) fn poll<V>(&mut self, cx: &mut Context<'_>, session: &Session<V>) -> Poll<Result<(), Panicked>> {
+        let Some(hook) = &mut self.0 else { return Poll::Ready(Err(Panicked)) };
+        let now = Instant::now();
+        let hook = hook.as_mut().project();
+        let since = *hook.since.get_or_insert(now);
+        let result = match caught(|| hook.future.poll(cx)) {
             Ok(poll) => poll.map(Ok),
             Err(panicked) => Poll::Ready(Err(panicked)),
+        };
+        let (then, stopwatch) = (Instant::now(), &session.shared.node.stopwatch);
+        stopwatch.polled(session.id(), then - now);
+        if result.is_ready() {
+            stopwatch.ended(session.id(), then - since);
         }
+        result
     }
 
     /// Drops the hook where it is. What it holds is the user's too.
-    pub(crate) fn cancel(self) -> Result<(), Panicked> {
+    pub(crate) fn cancel<V>(self, session: &Session<V>) -> Result<(), Panicked> {
+        if let Some(since) = self.0.as_ref().and_then(|hook| hook.since) {
+            session.shared.node.stopwatch.ended(session.id(), since.elapsed());
+        }
         caught(|| drop(self))
     }
 }

@@ -222,3 +222,42 @@ fn topic_of(payload: &[u8]) -> Option<Arc<str>> {
     let end = (0..=Topic::MAX_LEN.min(topic.len())).rev().find(|&end| topic.is_char_boundary(end))?;
     Some(topic[..end].into())
 }
+
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_in_a_journal_is_short_whatever_the_client_made_it() {
+        let topic_in = |topic: &str| topic_of(serde_json::json!({ "topic": topic }).to_string().as_bytes()).unwrap();
+        assert_eq!(&*topic_in("room:1"), "room:1");
+        let long = topic_in(&"é".repeat(5000));
+        assert_eq!(*long, *"é".repeat(127));
+        assert_eq!(topic_of(b"no envelope"), None);
+        assert_eq!(topic_of(b"{\"topic\":7}"), None);
+    }
+
+    #[test]
+    fn what_is_noted_after_the_end_is_in_no_journal() {
+        let journals = Journals::new(JournalLimits { entries: 2, payload_bytes: 0 });
+        let id = SessionId::random();
+        journals.open(id);
+        journals.note(&id, JournalEvent::Opened);
+        let closed = || ClosedSession {
+            id,
+            user: None,
+            path: "/ws".into(),
+            peer: None,
+            reason: CloseReason::Lost,
+            at: SystemTime::now(),
+            journal: Vec::new(),
+        };
+        journals.close(closed());
+        journals.close(closed());
+        journals.note(&id, JournalEvent::Opened);
+        assert!(journals.of(&id).is_empty() && journals.open.is_empty());
+        assert_eq!(journals.closed().len(), 1);
+        assert_eq!(journals.closed()[0].journal().len(), 2);
+    }
+}

@@ -3,6 +3,7 @@ use std::{fmt, sync::Arc};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
+use tracing::debug;
 
 use crate::{
     builder::Builder,
@@ -14,8 +15,8 @@ use crate::{
     node::Node,
     pending::Pending,
     presence::Presence,
+    refusal::RefusalReason,
     session::{Session, SessionInfo},
-    stats::Stats,
     subscriptions::SubscribeError,
     topic::{Topic, TopicError},
     user::UserId,
@@ -94,16 +95,29 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// Outside a tokio runtime.
     pub fn accept(&self, value: V, info: SessionInfo) -> Result<Pending<V>, AcceptError> {
         if self.node.budget.is_exceeded() {
+            self.refused(RefusalReason::Overloaded, AcceptError::Overloaded);
             return Err(AcceptError::Overloaded);
         }
-        let session = self.node.enter(value, info).ok_or(AcceptError::NoId)?;
+        let Some(session) = self.node.enter(value, info) else {
+            self.refused(RefusalReason::NoId, AcceptError::NoId);
+            return Err(AcceptError::NoId);
+        };
         let pending = Pending::new(session);
         if self.node.is_stopping() {
+            pending.refuse(RefusalReason::ShuttingDown);
             return Err(AcceptError::ShuttingDown);
         }
         self.node.sweeper.start(&self.node);
         self.node.fanout.start();
         Ok(pending)
+    }
+
+    /// Counts, and tells at `debug`, that a request became no session; `detail` is for the log, which no secret of the
+    /// client's may come to. The door's side of the engine: what [`accept`](Self::accept) and [`Pending`] refuse is
+    /// counted already.
+    pub fn refused(&self, reason: RefusalReason, detail: impl fmt::Display) {
+        debug!(target: "axum_live", %reason, %detail, "refused at the door");
+        self.node.counters.refused.add_one(reason);
     }
 
     /// Publishes to a topic: every session that is subscribed to it at the call gets the message, or ends with a
@@ -292,23 +306,6 @@ impl<V: Send + Sync + 'static> Live<V> {
     pub fn disconnect(&self, id: &SessionId, code: CloseCode, text: impl Into<String>) -> bool {
         let reason = CloseReason::Application { code, text: text.into().into() };
         self.session(id).is_some_and(|session| session.end(reason))
-    }
-
-    /// The figures of this moment.
-    pub fn stats(&self) -> Stats {
-        let counters = &self.node.counters;
-        Stats {
-            sessions: self.len(),
-            topics: self.node.hub.len(),
-            users: self.node.users.len(),
-            undecodable: counters.undecodable.total(),
-            hook_panics: counters.hook_panics.total(),
-            queue_full: counters.queue_full.total(),
-            overloads: counters.overloads.total(),
-            evictions: counters.evictions.total(),
-            pending_deliveries: self.node.fanout.backlog().load().deliveries,
-            waiting_bytes: self.node.budget.held(),
-        }
     }
 }
 

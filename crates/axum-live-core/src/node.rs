@@ -17,6 +17,7 @@ use crate::{
     budget::Budget,
     builder::Settings,
     close::CloseReason,
+    counters::Counters,
     directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
@@ -28,7 +29,8 @@ use crate::{
     linger::Lingerer,
     live::PublishError,
     session::{Session, SessionInfo},
-    stats::Counters,
+    stats::Census,
+    stopwatch::Stopwatch,
     sweep::Sweeper,
     topic::Topic,
     user::UserId,
@@ -47,6 +49,7 @@ pub(crate) struct Node<V> {
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
     pub(crate) counters: Counters,
+    pub(crate) stopwatch: Stopwatch,
     /// Where they are kept.
     pub(crate) journals: Option<Arc<Journals>>,
     /// When it was made, and sessions count from.
@@ -81,6 +84,7 @@ impl<V> Node<V> {
             lingerer: Lingerer::default(),
             hooks,
             rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
+            stopwatch: Stopwatch::new(settings.slow_hook),
             settings,
             counters: Counters::default(),
             journals,
@@ -180,7 +184,7 @@ impl<V> Node<V> {
     pub(crate) fn sweep(&self) {
         self.sessions.for_each(|session| {
             let shared = &session.shared;
-            if shared.task.get().is_none() {
+            if !session.has_opened() {
                 return;
             }
             match shared.pulse.tick(&self.rhythm) {
@@ -190,6 +194,13 @@ impl<V> Node<V> {
             }
             shared.outbox.tick(self.rhythm.write_patience);
         });
+    }
+
+    /// Visits all sessions, and answers what they are about.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        self.sessions.for_each(|session| census.add(session));
+        census
     }
 
     /// Ends the sessions for whom something has waited longest, until the node holds no more than it may.
@@ -246,7 +257,7 @@ impl<V> Node<V> {
             let mut audience = Audience::default();
             // No handle is cloned, for to drop the last of a session drops the user's value, which may broadcast too.
             self.sessions.for_each(|session| {
-                if session.shared.task.get().is_some() && !session.is_closed() {
+                if session.has_opened() && !session.is_closed() {
                     audience.insert(&session.shared.outbox);
                 }
             });
@@ -279,13 +290,17 @@ impl<V: Send + Sync + 'static> Node<V> {
     pub(crate) fn leaves(&self, session: &Session<V>) {
         if session.leave() {
             self.present.fetch_sub(1, SeqCst);
+            let reason = session.close_reason().unwrap_or(CloseReason::Aborted);
+            if session.has_opened() {
+                self.counters.closed.add_one((&reason).into());
+            }
             if let Some(journals) = &self.journals {
                 journals.close(ClosedSession {
                     id: *session.id(),
                     user: session.user().cloned(),
                     path: session.path().into(),
                     peer: session.peer_addr(),
-                    reason: session.close_reason().unwrap_or(CloseReason::Aborted),
+                    reason,
                     at: SystemTime::now(),
                     journal: Vec::new(),
                 });

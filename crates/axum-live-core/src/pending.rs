@@ -2,25 +2,30 @@ use std::fmt;
 
 use bytes::Bytes;
 use tokio::time;
-use tracing::debug;
 
-use crate::{actor::Actor, close::CloseReason, session::Session, stream::Stream};
+use crate::{actor::Actor, close::CloseReason, refusal::RefusalReason, session::Session, stream::Stream};
 
 /// A session between authentication and upgrade. Dropped before it opened, it is refused: it leaves its topics, every
 /// handle answers that it is closed, and no hook runs.
 pub struct Pending<V: Send + Sync + 'static> {
     session: Session<V>,
-    opened: bool,
+    /// Why it is refused, should it be; `None` once it has opened.
+    refusal: Option<RefusalReason>,
 }
 
 impl<V: Send + Sync + 'static> Pending<V> {
     pub(crate) fn new(session: Session<V>) -> Self {
-        Self { session, opened: false }
+        Self { session, refusal: Some(RefusalReason::NeverOpened) }
     }
 
     /// The session, which may already subscribe and be sent to.
     pub fn session(&self) -> &Session<V> {
         &self.session
+    }
+
+    /// Refuses the session, and says why.
+    pub fn refuse(mut self, reason: RefusalReason) {
+        self.refusal = Some(reason);
     }
 
     /// Waits, in a task of its own, for the upgrade to yield the stream and what came after the handshake, and opens.
@@ -34,7 +39,7 @@ impl<V: Send + Sync + 'static> Pending<V> {
         tokio::spawn(async move {
             match time::timeout(open_timeout, upgrade).await {
                 Ok(Some((stream, leftover))) => self.open(stream, leftover),
-                Ok(None) | Err(_) => debug!(target: "axum_live", session_id = %self.session.id(), "no upgrade"),
+                Ok(None) | Err(_) => self.refuse(RefusalReason::NeverOpened),
             }
         });
     }
@@ -45,14 +50,15 @@ impl<V: Send + Sync + 'static> Pending<V> {
     ///
     /// Outside a tokio runtime.
     pub fn open(mut self, stream: Stream, leftover: Bytes) {
-        self.opened = true;
+        self.refusal = None;
         tokio::spawn(Actor::new(self.session.clone(), stream, leftover));
     }
 }
 
 impl<V: Send + Sync + 'static> Drop for Pending<V> {
     fn drop(&mut self) {
-        if !self.opened {
+        if let Some(reason) = self.refusal {
+            self.session.live().refused(reason, format_args!("session {}", self.session.id()));
             self.session.shared.outbox.close(CloseReason::NeverOpened);
             self.session.shared.node.ended(&self.session);
         }

@@ -4,6 +4,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
+use axum_live_core::RefusalReason;
 use futures_util::FutureExt;
 use http::{StatusCode, request::Parts};
 use tokio::time;
@@ -78,8 +79,13 @@ impl<V: 'static> Auth<V> {
         Self { call: Box::new(move |parts| Box::pin(auth.clone().authenticate(parts, Arc::clone(&state)))) }
     }
 
-    /// The request's head with the session's value, or the answer that refuses.
-    pub(crate) async fn run(&self, mut parts: Parts, intent: Intent, limit: Duration) -> Result<(Parts, V), Response> {
+    /// The request's head with the session's value, or why there is none and the answer that says so.
+    pub(crate) async fn run(
+        &self,
+        mut parts: Parts,
+        intent: Intent,
+        limit: Duration,
+    ) -> Result<(Parts, V), (RefusalReason, Response)> {
         parts.extensions.insert(intent);
         let answer = AssertUnwindSafe(async { (self.call)(parts).await }).catch_unwind();
         match time::timeout(limit, answer).await {
@@ -88,12 +94,13 @@ impl<V: 'static> Auth<V> {
                 if refusal.status().is_success() {
                     *refusal.status_mut() = StatusCode::UNAUTHORIZED;
                 }
-                Err(refusal)
+                Err((RefusalReason::Denied, refusal))
             }
-            Ok(Err(_)) => Err(panicked()),
+            Ok(Err(_)) => Err((RefusalReason::AuthPanicked, panicked())),
             Err(_) => {
                 tracing::warn!(target: "axum_live", "authentication took too long");
-                Err((StatusCode::SERVICE_UNAVAILABLE, "authentication took too long").into_response())
+                let answer = (StatusCode::SERVICE_UNAVAILABLE, "authentication took too long").into_response();
+                Err((RefusalReason::AuthTimeout, answer))
             }
         }
     }

@@ -110,7 +110,9 @@ impl<V: Send + Sync + 'static> Inspector<V> {
         let auth = Arc::new(Auth::new(auth, state));
         let guard = move |parts| -> Pin<Box<dyn Future<Output = _> + Send>> {
             let auth = Arc::clone(&auth);
-            Box::pin(async move { auth.run(parts, Intent::Probe, AUTH_TIMEOUT).await.map(|(parts, _)| parts) })
+            Box::pin(async move {
+                auth.run(parts, Intent::Probe, AUTH_TIMEOUT).await.map(|(parts, _)| parts).map_err(|(_, answer)| answer)
+            })
         };
         let desk = Desk { live: live.clone(), origins: Origins::same_host(), turn: Semaphore::new(1) };
         Self { desk, guard: Arc::new(guard) }

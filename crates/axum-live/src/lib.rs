@@ -180,8 +180,8 @@ pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
     Builder, CloseCode, CloseReason, ClosedSession, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
     InvalidSessionId, JournalEntry, JournalEvent, Live, Message, NoSession, Payload, Presence, PresenceError, Present,
-    PublishError, SendError, Session, SessionExtensions, SessionId, SessionPhase, SessionStats, ShutdownReport, Stats,
-    SubscribeError, Topic, TopicError, UserId, UserSessions,
+    PublishError, RefusalReason, SendError, Session, SessionExtensions, SessionId, SessionPhase, SessionStats,
+    ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
 pub use client::client;
 pub use inspector::Inspector;

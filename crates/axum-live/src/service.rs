@@ -11,7 +11,7 @@ use axum::{
     extract::{ConnectInfo, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use axum_live_core::{AcceptError, CloseReason, SessionInfo};
+use axum_live_core::{AcceptError, CloseReason, RefusalReason, SessionInfo};
 use http::{HeaderValue, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use tower::Service;
@@ -66,10 +66,10 @@ impl<V: Send + Sync + 'static> Door<V> {
         let (parts, body) = request.into_parts();
         let ask = match handshake::read(&parts) {
             Ok(ask) => ask,
-            Err(refusal) => return Ok(refuse(refusal)),
+            Err(refusal) => return Ok(self.refuse(refusal)),
         };
         if !self.origins.allows(&parts) {
-            return Ok(refuse(Refusal::Origin));
+            return Ok(self.refuse(Refusal::Origin));
         }
         let intent = match ask {
             Ask::Probe => Intent::Probe,
@@ -77,13 +77,16 @@ impl<V: Send + Sync + 'static> Door<V> {
         };
         let (mut parts, value) = match self.auth.run(parts, intent, self.auth_timeout).await {
             Ok(passed) => passed,
-            Err(answer) => return Ok(answer),
+            Err((reason, answer)) => {
+                self.live.refused(reason, answer.status());
+                return Ok(answer);
+            }
         };
         let Ask::Upgrade(handshake) = ask else {
-            return Ok(refuse(Refusal::Probe(parts.version)));
+            return Ok(self.refuse(Refusal::Probe(parts.version)));
         };
         let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-            return Ok(refuse(Refusal::NotUpgradable));
+            return Ok(self.refuse(Refusal::NotUpgradable));
         };
 
         let protocol = handshake.choose_protocol(&self.subprotocols);
@@ -95,9 +98,11 @@ impl<V: Send + Sync + 'static> Door<V> {
         let version = parts.version;
         let answer = inner.call(Request::from_parts(parts, body)).await?.into_response();
         if !answer.status().is_success() {
+            pending.refuse(RefusalReason::Handler);
             return Ok(answer);
         }
         if pending.session().close_reason() == Some(CloseReason::Shutdown) {
+            pending.refuse(RefusalReason::ShuttingDown);
             return Ok(AcceptError::ShuttingDown.into_response());
         }
         let (body, sent) = AnswerBody::new();
@@ -107,11 +112,11 @@ impl<V: Send + Sync + 'static> Door<V> {
         *response.extensions_mut() = answer.extensions;
         Ok(response)
     }
-}
 
-fn refuse(refusal: Refusal) -> Response {
-    tracing::debug!(target: "axum_live", %refusal, "refused at the door");
-    refusal.into_response()
+    fn refuse(&self, refusal: Refusal) -> Response {
+        self.live.refused(refusal.reason(), refusal);
+        refusal.into_response()
+    }
 }
 
 fn info(parts: &Parts, protocol: Option<&HeaderValue>) -> SessionInfo {

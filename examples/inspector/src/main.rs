@@ -18,9 +18,7 @@ use axum::{
     response::Html,
     routing::get,
 };
-use axum_live::{
-    ClientError, Data, Inspector, Live, LiveLayer, MessageRouter, Params, SubscriptionPolicy, accept,
-};
+use axum_live::{ClientError, Data, Inspector, Live, LiveLayer, MessageRouter, Params, SubscriptionPolicy, accept};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use tokio::{net::TcpListener, signal, time};

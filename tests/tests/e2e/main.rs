@@ -14,6 +14,7 @@ mod door_http2;
 mod frames;
 mod handles;
 mod hooks;
+mod inspector;
 mod kit;
 mod messages;
 mod mount;

@@ -1,4 +1,5 @@
 use axum::response::{IntoResponse, Response};
+use axum_live_core::RefusalReason;
 use http::{
     HeaderName, HeaderValue, StatusCode, Version,
     header::{ALLOW, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE},
@@ -87,6 +88,17 @@ impl Refusal {
             | Self::KeyInvalid => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What it counts as.
+    pub(crate) fn reason(self) -> RefusalReason {
+        match self {
+            Self::Method(_) => RefusalReason::Method,
+            Self::Probe(_) => RefusalReason::Probe,
+            Self::Origin => RefusalReason::Origin,
+            Self::NotUpgradable => RefusalReason::NotUpgradable,
+            _ => RefusalReason::Handshake,
         }
     }
 

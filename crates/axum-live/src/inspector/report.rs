@@ -35,6 +35,11 @@ struct Node {
     users: usize,
     pending_deliveries: usize,
     waiting_bytes: usize,
+    received: u64,
+    published: u64,
+    delivered: u64,
+    opened: u64,
+    closed: u64,
 }
 
 #[derive(Serialize)]
@@ -89,7 +94,7 @@ struct ClosedRow {
 
 #[derive(Serialize)]
 struct CounterRow {
-    name: &'static str,
+    name: String,
     total: u64,
 }
 
@@ -181,7 +186,7 @@ fn sessions<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<Session
             Order::Topics => other.subscriptions().cmp(&one.subscriptions()),
         };
         // Rows that are equal keep their places from one report to the next.
-        order.then_with(|| left.id().cmp(right.id()))
+        order.then_with(|| left.user().cmp(&right.user())).then_with(|| left.id().cmp(right.id()))
     });
     Page::of(all, ask.page, |(stats, session)| SessionRow::of(&session, &stats))
 }
@@ -204,14 +209,21 @@ fn closed<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<ClosedRow
 }
 
 fn counters(stats: &Stats) -> Page<CounterRow> {
-    let counters = vec![
+    let faults = [
         ("messages that could not be decoded", stats.undecodable_messages()),
+        ("publications refused, for too many were under way", stats.overloaded_publications()),
+        ("sessions ended, for the node was short of memory", stats.evictions()),
         ("hooks that panicked", stats.hook_panics()),
-        ("sessions closed for a full queue", stats.queue_full_closes()),
-        ("publications refused for the backlog", stats.overloaded_publications()),
-        ("sessions ended for the node's memory", stats.evictions()),
+        ("hooks that were slow", stats.slow_hooks()),
+        ("hooks that held up their thread", stats.blocking_hooks()),
     ];
-    Page::of(counters, 0, |(name, total)| CounterRow { name, total })
+    let faults = faults.into_iter().map(|(name, total)| CounterRow { name: name.to_owned(), total });
+    let named = |what: &'static str| {
+        move |(name, total): (&str, u64)| CounterRow { name: format!("{what}: {}", name.replace('_', " ")), total }
+    };
+    let refused = stats.refused_by_reason().iter().map(|(reason, total)| (reason.name(), *total));
+    let closed = stats.closed_by_reason().into_iter().map(named("closed"));
+    Page::of(faults.chain(closed).chain(refused.map(named("refused"))).collect(), 0, |row| row)
 }
 
 impl Node {
@@ -222,6 +234,11 @@ impl Node {
             users: stats.users(),
             pending_deliveries: stats.pending_deliveries(),
             waiting_bytes: stats.waiting_bytes(),
+            received: stats.messages(),
+            published: stats.publications(),
+            delivered: stats.deliveries(),
+            opened: stats.opened(),
+            closed: stats.closed(),
         }
     }
 }
