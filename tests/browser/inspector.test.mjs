@@ -29,11 +29,12 @@ function start(password = 'secret', port = undefined) {
 }
 
 /** An operator's page, live. */
-async function look(size = { viewport: { width: 1440, height: 900 } }) {
+async function look({ clock, ...size } = { viewport: { width: 1440, height: 900 } }) {
   const context = await browser.newContext({ ...size, httpCredentials: { username: 'operator', password: 'secret' } });
   contexts.push(context);
   context.errors = [];
   const page = await context.newPage();
+  if (clock) await page.clock.install();
   page.on('pageerror', (error) => context.errors.push(error));
   page.on('console', (line) => { if (line.type() === 'error' && !line.text().startsWith('Failed to load')) context.errors.push(line.text()); });
   await page.goto(`${server.url}/inspect`);
@@ -188,13 +189,13 @@ test('what has the focus keeps it while the figures change', LIMIT, async () => 
 });
 
 test('a pause stands still, and goes on', LIMIT, async () => {
-  const page = await look();
+  const page = await look({ clock: 'by hand' });
   await page.keyboard.press('p');
   await status(page, 'Paused at');
   await client('ana');
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
-  await page.evaluate(() => new Promise((done) => setTimeout(done, 1500)));
+  await page.clock.runFor(10_000);
   assert.deepEqual(asked, []);
   await page.keyboard.press('p');
   await row(page, 'ana').waitFor();

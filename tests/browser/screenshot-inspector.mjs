@@ -1,4 +1,5 @@
 // Pictures of the inspector: `node screenshot-inspector.mjs [directory]`. Look at them: is it quiet, dense and legible?
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, crowd } from './crowd.mjs';
@@ -48,6 +49,7 @@ try {
   stalled.send('subscribe', { topic: 'room:garden' });
   stalled.send('subscribe', { topic: 'room:firehose' });
   const firehose = await Client.open(server.port, '/ws?name=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E');
+  firehose.send('subscribe', { topic: 'room:firehose' });
   let beat = 0;
   const talk = setInterval(() => {
     beat += 1;
@@ -58,19 +60,20 @@ try {
     }
     if (beat % 10 === 0) {
       clients[beat % clients.length].end();
-      Client.open(server.port, `/ws?name=${NAMES[beat % NAMES.length]}-${beat}`).then((client) => { clients[beat % clients.length] = client; });
+      Client.open(server.port, `/ws?name=${NAMES[beat % NAMES.length]}-${beat}`).then((client) => { clients[beat % clients.length] = client; }, () => {});
     }
   }, 100);
   await wait(Number(process.env.SECONDS ?? 45) * 1000);
   // A client that reads nothing is told from a slow one after ten seconds, and closed: until then it is the slowest.
   stalled.stall();
   const headers = { authorization: `Basic ${Buffer.from('operator:secret').toString('base64')}` };
-  for (let fullness = 0; fullness < 0.6;) {
-    firehose.send('room:firehose', 'x'.repeat(40_000));
-    const answer = await fetch(`${server.url}/inspect/data`, { headers });
-    ({ fullness } = (await answer.json()).sessions.rows[0]);
+  for (let fullness = 0; fullness < 0.4;) {
+    firehose.send('room:firehose', 'x'.repeat(60_000));
+    await once(firehose.socket, 'data');   // it hears itself, so nothing piles up on the way
+    const answer = await fetch(`${server.url}/inspect/data?find=stalled`, { headers });
+    fullness = (await answer.json()).sessions.rows[0]?.fullness ?? 1;
   }
-  await wait(1200);
+  await Promise.all(Object.values(pages).map((page) => page.getByRole('button', { name: /^stalled/ }).waitFor()));
 
   for (const name of ['light', 'dark', 'phone']) await shoot(pages[name], name);
   await pages.light.getByRole('button', { name: /^stalled/ }).click();

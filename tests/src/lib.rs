@@ -40,6 +40,10 @@ mod testing {}
 #[cfg(doctest)]
 mod deploying {}
 
+#[doc = include_str!("../../docs/inspector.md")]
+#[cfg(doctest)]
+mod inspector {}
+
 #[doc = include_str!("../../docs/from-go.md")]
 #[cfg(doctest)]
 mod from_go {}

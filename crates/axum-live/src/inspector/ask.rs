@@ -37,7 +37,7 @@ pub(super) enum Order {
 }
 
 /// Whether the payloads in a journal are told: it takes a word of the operator's.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 pub(super) struct Payloads {
     pub(super) payloads: Telling,
