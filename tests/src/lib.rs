@@ -40,6 +40,10 @@ mod testing {}
 #[cfg(doctest)]
 mod deploying {}
 
+#[doc = include_str!("../../docs/observing.md")]
+#[cfg(doctest)]
+mod observing {}
+
 #[doc = include_str!("../../docs/inspector.md")]
 #[cfg(doctest)]
 mod inspector {}

@@ -302,8 +302,9 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// From how long on a hook counts as slow, its waiting included; 1 second by default. It is told of at `warn`, and
-    /// counted in [`Stats::slow_hooks`](crate::Stats::slow_hooks), and nothing else: a session whose hook is slow has its
-    /// messages handled late, and no other has.
+    /// counted in [`Stats::slow_hooks`](crate::Stats::slow_hooks), when it has come to its end, and nothing else happens:
+    /// its own session's messages are handled late, and no other's. Whatever it is set to, each poll of a hook takes two
+    /// looks at the clock, about 40 nanoseconds.
     pub fn slow_hook(mut self, time: Duration) -> Self {
         self.settings.slow_hook = time;
         self

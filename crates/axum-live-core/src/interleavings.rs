@@ -109,7 +109,7 @@ fn flush(outbox: &Outbox, waker: &Waker, written: &mut Vec<u8>) -> Flushed {
 }
 
 #[test]
-fn late_subscribe_does_not_leak() {
+fn c53_late_subscribe_does_not_leak() {
     loom::model(|| {
         let bench = Bench::new();
         let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
@@ -169,7 +169,7 @@ fn who_has_unsubscribed_is_sent_nothing_more() {
 }
 
 #[test]
-fn frame_pushed_while_the_session_closes_is_written_or_refused() {
+fn c51_frame_sent_while_the_session_closes_is_written_or_refused() {
     loom::model(|| {
         let client = Bench::new().client("a");
         let pusher = thread::spawn({
@@ -188,6 +188,51 @@ fn frame_pushed_while_the_session_closes_is_written_or_refused() {
             }
         };
         assert_eq!(client.written(), expected);
+    });
+}
+
+#[test]
+fn c51_frame_published_while_the_session_closes_is_written_before_the_close_frame_or_not_at_all() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
+        client.subscribe(&hub).unwrap();
+        let publisher = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || Bench::publish(&hub, "x")
+        });
+        // The latch comes first, as it does when the engine closes: the publication may be on its way.
+        client.outbox.close(CloseReason::NoPong);
+        let mut written = client.written();
+        assert_eq!(publisher.join().unwrap(), 1, "it was subscribed all the time");
+        written.extend(client.written());
+
+        let close = CloseReason::NoPong.frame().unwrap();
+        let whole = [&Frame::text("x").wire()[..], close.wire()].concat();
+        assert!(written == close.wire()[..] || written == whole);
+        assert_eq!(bench.fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
+    });
+}
+
+#[test]
+fn c52_nothing_is_sent_to_a_session_that_has_ended_while_others_publish() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
+        client.subscribe(&hub).unwrap();
+        let publisher = thread::spawn({
+            let hub = Arc::clone(&hub);
+            move || Bench::publish(&hub, "x")
+        });
+        client.end(&hub);
+        client.outbox.detach();
+        assert_eq!(Bench::publish(&hub, "y"), 0);
+        assert!(client.written().is_empty());
+        publisher.join().unwrap();
+
+        assert!(client.written().is_empty());
+        assert_eq!((hub.len(), client.outbox.queued().messages), (0, 0));
+        assert_eq!(bench.fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
     });
 }
 
@@ -307,7 +352,7 @@ fn who_publishes_and_then_sends_is_heard_in_that_order() {
 }
 
 #[test]
-fn what_was_handed_over_before_the_close_goes_before_the_close_frame() {
+fn c52_what_was_handed_over_before_the_close_goes_before_the_close_frame() {
     loom::model(|| {
         let bench = Bench::new();
         let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));

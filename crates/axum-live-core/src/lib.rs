@@ -34,6 +34,8 @@ mod outbox;
 mod pending;
 mod presence;
 mod refusal;
+#[cfg(feature = "metrics")]
+mod report;
 mod roster;
 mod scratch;
 mod session;

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task, time::Instant};
-use tracing::warn;
+use tracing::{trace, warn};
 
 use crate::{
     attendance::Attendance,
@@ -232,7 +232,9 @@ impl<V> Node<V> {
         from: Option<&Session<V>>,
     ) -> Result<usize, PublishError> {
         let except = from.map(|session| &session.shared.outbox);
-        self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))
+        let receivers = self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))?;
+        trace!(target: "axum_live", %topic, receivers, "published");
+        Ok(receivers)
     }
 
     /// Publishes once there is room.
@@ -242,7 +244,10 @@ impl<V> Node<V> {
             let mut relieved = pin!(self.fanout.backlog().relieved().notified());
             relieved.as_mut().enable();
             match self.hub.publish(topic, frame, None, Urgency::Refusable) {
-                Ok(receivers) => return Ok(receivers),
+                Ok(receivers) => {
+                    trace!(target: "axum_live", %topic, receivers, "published");
+                    return Ok(receivers);
+                }
                 Err(Overloaded) => relieved.await,
             }
         }
@@ -265,7 +270,9 @@ impl<V> Node<V> {
             self.fanout.publish(&audience, frame, None, Urgency::Refusable)
         });
         self.fanout.ring();
-        receivers
+        let receivers = receivers?;
+        trace!(target: "axum_live", receivers, "published to all");
+        Ok(receivers)
     }
 
     fn hand_over(

@@ -12,6 +12,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use tokio::{sync::Notify, task};
+use tracing::trace;
 
 use crate::{
     attendance::{Attendee, Tracks},
@@ -221,6 +222,7 @@ impl<V> Session<V> {
         if frame.payload().len() > self.shared.node.settings.send_limit {
             return Err(SendError::TooLarge);
         }
+        trace!(target: "axum_live", session_id = %self.id(), bytes = frame.payload().len(), "sent");
         let Shared { node, outbox, .. } = &*self.shared;
         let excerpt = node.journals.as_ref().map(|journals| journals.excerpt(&frame));
         outbox.send(frame).map_err(|refused| match refused {

@@ -333,3 +333,21 @@ async fn figures_of_a_session_tell_its_age_and_since_when_it_is_silent() {
     let pending = opened.live.accept((), SessionInfo::default()).unwrap();
     assert_eq!(pending.session().stats().phase(), SessionPhase::Pending);
 }
+
+#[tokio::test(start_paused = true)]
+async fn hook_is_slow_from_the_time_that_is_set_on_its_waiting_included_and_so_is_one_that_is_dropped() {
+    let builder = builder().slow_hook(Duration::from_secs(2)).on_message(async |_: Session<()>, message: Message| {
+        for _ in 0..message.json::<u64>().unwrap() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let mut opened = open(builder);
+    for (seconds, slow) in [(1, 0), (2, 1), (0, 1), (3, 2), (1_000, 2)] {
+        opened.client.write_all(&text(&format!(r#"{{"topic":"wait","data":{seconds}}}"#))).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(opened.live.stats().slow_hooks(), slow, "after {seconds}");
+    }
+    opened.session.close();
+    assert!(opened.reasons.recv().await.is_some());
+    assert_eq!((opened.live.stats().slow_hooks(), opened.live.stats().blocking_hooks()), (3, 0));
+}

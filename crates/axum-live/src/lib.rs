@@ -157,6 +157,13 @@
 //! - A browser may connect from pages of the same host only, until [`Origins`] says otherwise.
 //! - What a client declares takes no memory; what it sends, up to [`read_limit`](Builder::read_limit).
 //!
+//! # What it does, seen from outside
+//!
+//! [`Live::stats`] has the figures: sessions, what waits for them, how many closed and were refused and why, hooks that
+//! panicked, are slow or block. The feature `metrics` adds `Live::report_metrics`, which hands them to the recorder of the
+//! [`metrics`](https://docs.rs/metrics) facade, as for Prometheus. By tracing, under the target `axum_live`, it tells of
+//! each session in a span, and never a payload, a token or a query.
+//!
 //! # Payloads of your own
 //!
 //! Where the messages are not our JSON envelope (Yjs, protobuf), [`on_frame`](Builder::on_frame) takes each text or

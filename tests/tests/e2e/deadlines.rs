@@ -7,7 +7,7 @@ use axum_live_test::Frame;
 use tokio::sync::mpsc;
 
 use crate::{
-    app::soon,
+    app::{settles, soon},
     node::{Node, answer_close, assert_closes, open_unix},
 };
 
@@ -16,7 +16,7 @@ fn millis(millis: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn a_client_that_answers_no_ping_is_closed_with_4012() {
+async fn c43_a_client_that_answers_no_ping_is_closed_with_4012() {
     let beat = Heartbeat::every(millis(40)).timeout(millis(40));
     let mut node = Node::start(Live::builder().heartbeat(beat)).await;
     let (mut socket, session) = node.open().await;
@@ -27,6 +27,23 @@ async fn a_client_that_answers_no_ping_is_closed_with_4012() {
     assert_eq!(last.as_close().map(|(code, _)| code), Some(Some(4012)), "one ping and no more");
     assert_eq!(node.closed().await, (session, CloseReason::NoPong));
     node.empties().await;
+}
+
+#[tokio::test]
+async fn c43_of_an_idle_client_that_vanished_nothing_is_left_once_no_pong_came() {
+    let beat = Heartbeat::every(millis(40)).timeout(millis(40));
+    let mut node = Node::start(Live::builder().heartbeat(beat).close_timeout(millis(80))).await;
+    let (gone, session) = node.open().await;
+    session.subscribe("t").unwrap();
+    // From here on it neither reads nor answers, nor ends its connection: to us it is as if its machine were gone.
+    assert_eq!(node.closed().await, (session, CloseReason::NoPong));
+    assert_eq!(node.live.publish("t", &1).unwrap(), 0);
+    settles("a session that waits for nobody", || node.live.stats().closing_sessions() == 0).await;
+    node.empties().await;
+    node.assert_quiet();
+    let stats = node.live.stats();
+    assert_eq!((stats.closed(), stats.closed_for(&CloseReason::NoPong)), (1, 1));
+    drop(gone);
 }
 
 #[tokio::test]
@@ -97,7 +114,7 @@ async fn c42_on_a_generic_stream_too_no_byte_for_the_write_timeout_is_4009() {
 }
 
 #[tokio::test]
-async fn a_slow_client_stays_while_bytes_move() {
+async fn c46_a_slow_client_stays_while_bytes_move() {
     const FRAMES: u8 = 60;
     const SIZE: usize = 256 << 10;
 

@@ -2,7 +2,7 @@
 
 use std::{future, sync::Arc, time::Duration};
 
-use axum_live::{Builder, CloseReason, Heartbeat, Live, Message, Session, SubscribeError};
+use axum_live::{Builder, CloseReason, Heartbeat, Live, Message, SendError, Session, SubscribeError};
 use axum_live_test::{Frame, RawSocket, RawSocketError};
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{Witness, assert_echoes, soon},
+    app::{Witness, assert_echoes, settles, soon},
     node::{Node, answer_close, assert_closes, serve_live},
 };
 
@@ -84,7 +84,7 @@ async fn settled_at(witness: &Witness, steps: &[&'static str]) {
 }
 
 #[tokio::test]
-async fn a_panicking_on_connect_is_1011_and_still_cleans_up() {
+async fn c47_a_panicking_on_connect_is_1011_and_still_cleans_up() {
     let witness = Witness::default();
     let closed = witness.clone();
     let live = Live::<()>::builder()
@@ -107,7 +107,7 @@ async fn a_panicking_on_connect_is_1011_and_still_cleans_up() {
 }
 
 #[tokio::test]
-async fn a_panicking_on_message_is_1011_and_still_cleans_up_and_harms_nobody_else() {
+async fn c47_a_panicking_on_message_is_1011_and_still_cleans_up_and_harms_nobody_else() {
     let builder = Live::builder().on_message(async |session: Session<()>, message: Message| {
         assert_ne!(message.topic(), "panic", "as the test wants");
         session.send(message.topic(), "hello").unwrap();
@@ -125,10 +125,16 @@ async fn a_panicking_on_message_is_1011_and_still_cleans_up_and_harms_nobody_els
     assert_echoes(&mut other).await;
     node.assert_quiet();
     assert_eq!(node.live.stats().hook_panics(), 1);
+    // No lock is poisoned, of the topic it was in, of the node or of its own.
+    let (mut next, session_of_next) = node.open().await;
+    session_of_next.subscribe("t").unwrap();
+    assert_eq!(node.live.publish("t", "hello").unwrap(), 1);
+    assert_eq!(next.expect_json("t").await.unwrap(), "hello");
+    assert_eq!(session.topics().len(), 1);
 }
 
 #[tokio::test]
-async fn a_panic_before_the_hooks_first_await_is_caught_as_well() {
+async fn c47_a_panic_before_the_hooks_first_await_is_caught_as_well() {
     // No async closure: it panics when it is called, not when its future is polled.
     let panics = |_: Session<()>, _: Message| -> future::Ready<()> { panic!("as the test wants") };
     let mut node = Node::start(Live::builder().on_message(panics)).await;
@@ -139,7 +145,7 @@ async fn a_panic_before_the_hooks_first_await_is_caught_as_well() {
 }
 
 #[tokio::test]
-async fn a_panicking_on_close_harms_nobody() {
+async fn c50_a_panicking_on_close_harms_nobody() {
     let live = Live::<()>::builder()
         .on_message(async |session: Session<()>, message: Message| {
             session.send(message.topic(), "hello").unwrap();
@@ -158,6 +164,42 @@ async fn a_panicking_on_close_harms_nobody() {
     // Nothing is left that a shutdown would wait for.
     drop((socket, other));
     assert_eq!(live.shutdown().await.aborted(), 0);
+}
+
+#[tokio::test]
+async fn c50_on_close_may_publish_to_the_topics_it_was_in_to_all_and_to_its_user_and_then_panic() {
+    let live = Live::<()>::builder()
+        .user(|()| "ana")
+        .on_connect(async |session: Session<()>| {
+            session.subscribe("t").unwrap();
+            session.send("ready", &()).unwrap();
+        })
+        .on_close(async |session: Session<()>, _: CloseReason| {
+            let live = session.live();
+            for topic in session.topics() {
+                assert_eq!(live.publish(topic, "left").unwrap(), 1);
+            }
+            assert_eq!(live.broadcast("all", "left").unwrap(), 1);
+            assert_eq!(live.user("ana").send("mine", "left").unwrap(), 1);
+            assert!(matches!(session.send("t", "left"), Err(SendError::Closed)));
+            panic!("as the test wants");
+        })
+        .build();
+    let addr = serve_live(&live).await;
+    let mut other = RawSocket::open(addr, "/ws").await.unwrap();
+    let mut socket = RawSocket::open(addr, "/ws").await.unwrap();
+    for socket in [&mut other, &mut socket] {
+        socket.expect_json("ready").await.unwrap();
+    }
+    socket.close(1000, "bye").await.unwrap();
+    // The one that leaves hears nothing of it: its close frame is next, and the end.
+    assert_eq!(socket.expect_close().await.unwrap().0, Some(1000));
+    socket.expect_eof().await.unwrap();
+    for topic in ["t", "all", "mine"] {
+        assert_eq!(other.expect_json(topic).await.unwrap(), "left");
+    }
+    settles("a panic that is counted", || live.stats().hook_panics() == 1).await;
+    assert_eq!((live.len(), live.subscriber_count("t")), (1, 1));
 }
 
 #[tokio::test]

@@ -1,10 +1,5 @@
 //! What we log holds no secret of the client's: the catalogue's case 17.
 
-use std::{
-    fmt::{self, Write},
-    sync::{Arc, Mutex},
-};
-
 use axum::{
     Router,
     extract::{Query, Request as HttpRequest},
@@ -15,63 +10,13 @@ use axum_live::{CloseReason, Live, LiveLayer, Message, Session, accept};
 use axum_live_test::{Frame, RawSocket, Request};
 use serde::Deserialize;
 use tower_http::trace::TraceLayer;
-use tracing::{
-    Dispatch, Event, Id, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Record},
-};
-use tracing_subscriber::{
-    Layer,
-    layer::{Context, SubscriberExt},
-    registry,
-};
 
-use crate::app::{Witness, serve};
+use crate::{
+    app::{Witness, serve},
+    captured::Captured,
+};
 
 const SECRET: &str = "s3cr3t-t0k3n";
-
-/// Every field of every span and event of ours, at any level.
-#[derive(Debug, Clone, Default)]
-struct Captured {
-    text: Arc<Mutex<String>>,
-}
-
-impl Captured {
-    fn text(&self) -> String {
-        self.text.lock().unwrap().clone()
-    }
-
-    fn record(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut dyn Visit)) {
-        if metadata.target().starts_with("axum_live") {
-            let mut line = Line(format!("{} {} {}", metadata.level(), metadata.target(), metadata.name()));
-            record(&mut line);
-            writeln!(self.text.lock().unwrap(), "{}", line.0).unwrap();
-        }
-    }
-}
-
-impl<S: Subscriber + for<'a> registry::LookupSpan<'a>> Layer<S> for Captured {
-    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        self.record(attributes.metadata(), |line| attributes.record(line));
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let metadata = context.metadata(id).expect("the span is open");
-        self.record(metadata, |line| values.record(line));
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.record(event.metadata(), |line| event.record(line));
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
-}
 
 #[derive(Deserialize)]
 struct Login {
@@ -81,12 +26,7 @@ struct Login {
 // On one thread: the test's subscriber is its thread's.
 #[tokio::test]
 async fn c17_a_token_in_the_query_string_appears_in_nothing_we_log() {
-    let captured = Captured::default();
-    // While a process has one subscriber, tracing asks only the thread that reaches a callsite first whether anybody is
-    // interested, and another test's thread would say no for all. A second subscriber makes it ask both.
-    let _second = Dispatch::new(tracing_subscriber::registry());
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(captured.clone()));
-
+    let captured = Captured::start();
     let witness = Witness::default();
     let closed = witness.clone();
     let live = Live::<String>::builder()
@@ -154,7 +94,7 @@ async fn c17_a_token_in_the_query_string_appears_in_nothing_we_log() {
     witness.sees("close").await;
     live.shutdown().await;
 
-    let log = captured.text();
+    let log = captured.lines().join("\n");
     assert!(!log.contains(SECRET), "{log}");
     // The capture is no empty promise: the sessions' spans are in it, with what they may tell.
     assert_eq!(log.matches(r#" live.session session_id="#).count(), 5, "{log}");
