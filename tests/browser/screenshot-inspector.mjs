@@ -51,7 +51,7 @@ try {
   let beat = 0;
   const talk = setInterval(() => {
     beat += 1;
-    const swing = 3 + Math.round(3 * Math.sin(beat / 25)) + (beat % 90 > 80 ? 12 : 0);
+    const swing = 1 + Math.round(Math.sin(beat / 15)) + (beat % 60 > 55 ? 3 : 0);
     for (let each = 0; each < swing; each += 1) {
       const at = Math.floor(Math.random() * clients.length);
       clients[at].send(`room:${ROOMS[(at + beat) % 2 + 1]}`, 'The tomatoes are finally red. 🍅 Shall we look at the numbers together at eleven?');

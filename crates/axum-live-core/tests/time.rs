@@ -325,7 +325,7 @@ async fn figures_of_a_session_tell_its_age_and_since_when_it_is_silent() {
 
     opened.client.write_all(&PONG).await.unwrap();
     sleep(Duration::from_secs(5)).await;
-    assert_about(opened.session.stats().silence(), 4);
+    assert_about(opened.session.stats().silence(), 3);
     assert_about(opened.session.stats().age(), 1205 - 1);
 
     opened.session.close();
