@@ -287,7 +287,9 @@ impl Lane {
                     Some(outbox) => {
                         round.next += 1;
                         if !round.except.as_ref().is_some_and(|except| Arc::ptr_eq(except, outbox)) {
-                            cart.run.note(outbox);
+                            if self.journals.is_some() {
+                                cart.run.note(outbox);
+                            }
                             outbox.deliver(&mut cart.run);
                             left = left.saturating_sub(round.surcharge);
                         }
@@ -365,9 +367,10 @@ impl Run {
         &self.frames
     }
 
-    /// Notes the frames in the journal of a session that they are about to be delivered to, if there are journals.
+    /// Notes the frames in the journal of a session that they are about to be delivered to.
+    #[cold]
     fn note(&self, outbox: &Outbox) {
-        if self.excerpts.is_empty() || outbox.is_closed() {
+        if outbox.is_closed() {
             return;
         }
         for excerpt in &self.excerpts {
