@@ -48,6 +48,10 @@ mod reliability {}
 #[cfg(doctest)]
 mod observing {}
 
+#[doc = include_str!("../../docs/inspector.md")]
+#[cfg(doctest)]
+mod inspector {}
+
 #[doc = include_str!("../../docs/from-go.md")]
 #[cfg(doctest)]
 mod from_go {}

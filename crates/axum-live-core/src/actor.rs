@@ -15,6 +15,7 @@ use crate::{
     close::{CloseCode, CloseReason},
     frame::{Decoder, Event, Frame},
     hooks::{Inbound, Panicked, Running},
+    journal::JournalEvent,
     message::Message,
     outbox::Haste,
     scratch::Scratch,
@@ -136,6 +137,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 self.session.shared.task.get_or_init(task::id);
                 self.session.shared.node.counters.opened.add_one();
                 debug!(target: "axum_live", "open");
+                self.session.shared.outbox.note(|| JournalEvent::Opened);
                 self.hook = hooks.connect(&self.session).map_or(Slot::Idle, Slot::Busy);
             }
             Slot::Idle if self.closing.is_some() => {
@@ -169,6 +171,9 @@ impl<V: Send + Sync + 'static> Actor<V> {
         self.quota -= 1;
         let session = &self.session;
         session.shared.node.counters.messages.add_one();
+        if let Some(journals) = &session.shared.node.journals {
+            journals.note(session.id(), JournalEvent::Received(journals.excerpt(&frame)));
+        }
         let running = match &session.shared.node.hooks.inbound {
             Inbound::Raw(hook) => {
                 trace!(target: "axum_live", bytes = frame.payload().len(), "message");

@@ -11,6 +11,7 @@ use crate::{
     budget::Budget,
     frame::Frame,
     id::SessionId,
+    journal::{Excerpt, JournalEvent, Journals},
     outbox::{Bounds, Outbox},
     roster::{Receivers, Roster},
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering::SeqCst},
@@ -53,6 +54,7 @@ pub(crate) struct Lane {
     /// What the queue of each session may hold.
     bounds: Bounds,
     run_limit: RunLimit,
+    journals: Option<Arc<Journals>>,
 }
 
 /// The most that is handed to a session at once.
@@ -83,6 +85,8 @@ pub(crate) struct Run {
     burdens: Vec<Arc<Burden>>,
     /// The frames end to end, where there are several.
     joined: Vec<u8>,
+    /// What the receivers' journals keep of the frames, where there are any.
+    excerpts: Vec<Excerpt>,
 }
 
 enum Job {
@@ -133,6 +137,14 @@ impl Fanout {
         let lane = |index| Lane::new(index, Arc::clone(budget), bounds, run_limit);
         let lanes = (0..tasks.max(1)).map(|index| Arc::new(lane(index))).collect();
         Self { lanes, backlog }
+    }
+
+    /// Has what is delivered noted in the receivers' journals.
+    pub(crate) fn with_journals(mut self, journals: Option<&Arc<Journals>>) -> Self {
+        for lane in &mut self.lanes {
+            Arc::get_mut(lane).expect("no session has it yet").journals = journals.cloned();
+        }
+        self
     }
 
     pub(crate) fn backlog(&self) -> &Backlog {
@@ -198,11 +210,16 @@ impl Lane {
             budget,
             bounds,
             run_limit,
+            journals: None,
         }
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    pub(crate) fn journals(&self) -> Option<&Journals> {
+        self.journals.as_deref()
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -270,6 +287,9 @@ impl Lane {
                     Some(outbox) => {
                         round.next += 1;
                         if !round.except.as_ref().is_some_and(|except| Arc::ptr_eq(except, outbox)) {
+                            if self.journals.is_some() {
+                                cart.run.note(outbox);
+                            }
                             outbox.deliver(&mut cart.run);
                             left = left.saturating_sub(round.surcharge);
                         }
@@ -279,6 +299,7 @@ impl Lane {
                         self.pending.fetch_sub(cart.run.frames.len(), SeqCst);
                         cart.round = None;
                         cart.run.frames.clear();
+                        cart.run.excerpts.clear();
                     }
                 }
                 continue;
@@ -291,6 +312,9 @@ impl Lane {
                 None => return false,
                 Some(Job::Publish(publication)) => {
                     cart.begin(publication, self.run_limit);
+                    if let Some(journals) = &self.journals {
+                        cart.run.excerpts.extend(cart.run.frames.iter().map(|frame| journals.excerpt(frame)));
+                    }
                     continue;
                 }
                 Some(Job::Send { outbox, frame }) => outbox.settle(frame),
@@ -341,6 +365,17 @@ impl Run {
     pub(crate) fn charged_frames(&mut self, budget: &Arc<Budget>) -> &[Frame] {
         self.frames.iter_mut().for_each(|frame| frame.charge(budget));
         &self.frames
+    }
+
+    /// Notes the frames in the journal of a session that they are about to be delivered to.
+    #[cold]
+    fn note(&self, outbox: &Outbox) {
+        if outbox.is_closed() {
+            return;
+        }
+        for excerpt in &self.excerpts {
+            outbox.note(|| JournalEvent::Sent(excerpt.clone()));
+        }
     }
 
     /// What goes over the wire.

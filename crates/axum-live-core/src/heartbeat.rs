@@ -100,6 +100,11 @@ impl Pulse {
         self.heard.store(true, Relaxed);
     }
 
+    /// For how many ticks no byte has come, or since the last ping where we do not read.
+    pub(crate) fn silent_ticks(&self) -> u32 {
+        if self.heard.load(Relaxed) { 0 } else { self.silent.load(Relaxed) }
+    }
+
     /// Reading stops or goes on; while it stands still, so does the clock, and only pings go out.
     pub(crate) fn set_deaf(&self, deaf: bool) {
         self.deaf.store(deaf, Relaxed);

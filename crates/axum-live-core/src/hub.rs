@@ -57,6 +57,11 @@ impl<K: Clone + Eq + Hash> Hub<K> {
         self.topics.read(topic, Audience::len).unwrap_or(0)
     }
 
+    /// Every topic with the number of its subscribers, in no order.
+    pub(crate) fn counts(&self) -> Vec<(K, usize)> {
+        self.topics.read_all(Audience::len)
+    }
+
     /// How many topics have subscribers.
     pub(crate) fn len(&self) -> usize {
         self.topics.len()

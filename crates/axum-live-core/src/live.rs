@@ -10,6 +10,7 @@ use crate::{
     close::{CloseCode, CloseReason},
     frame::Frame,
     id::SessionId,
+    journal::ClosedSession,
     message::{EncodeError, Payload},
     node::Node,
     pending::Pending,
@@ -256,6 +257,20 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// How many sessions are subscribed to a topic, without listing them: whether what would be published is worth making.
     pub fn subscriber_count(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> usize {
         topic.try_into().map_or(0, |topic| self.node.hub.count(&topic))
+    }
+
+    /// Every topic that somebody subscribes to, with the number of its subscribers, in no order. Topics that come or go
+    /// meanwhile may be among them or not.
+    ///
+    /// It is for looking, not for the way of each message: it visits all topics, about 100 nanoseconds each.
+    pub fn topics(&self) -> Vec<(Topic, usize)> {
+        self.node.hub.counts()
+    }
+
+    /// The last 128 sessions that closed, the last one first, where [`Builder::journal`] has journals kept; none
+    /// otherwise.
+    pub fn recently_closed(&self) -> Vec<ClosedSession> {
+        self.node.journals.as_ref().map(|journals| journals.closed()).unwrap_or_default()
     }
 
     /// All sessions of one user, by the id that [`Builder::user`] tells.

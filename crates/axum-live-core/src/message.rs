@@ -50,6 +50,15 @@ pub(crate) enum MessageError {
     TooDeep,
 }
 
+/// What goes over the wire.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
 /// Data that was encoded once, to be published or sent many times.
 ///
 /// It stands wherever data to serialise is asked for.
@@ -112,14 +121,6 @@ impl Message {
     }
 
     pub(crate) fn decode(frame: Frame) -> Result<Self, MessageError> {
-        #[derive(Deserialize)]
-        struct Envelope<'a> {
-            #[serde(borrow)]
-            topic: Cow<'a, str>,
-            #[serde(borrow)]
-            data: Option<&'a RawValue>,
-        }
-
         let payload = frame.into_payload();
         // A derived struct would take a JSON array as well.
         if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
@@ -137,6 +138,11 @@ impl Message {
         let topic = envelope.topic.into();
         Ok(Self { topic, payload, data })
     }
+}
+
+/// The topic in an envelope, where it is one.
+pub(crate) fn topic_of(payload: &[u8]) -> Option<Cow<'_, str>> {
+    serde_json::from_slice(payload).ok().map(|Envelope { topic, .. }| topic)
 }
 
 /// The topic and the length: data has no place in a log.

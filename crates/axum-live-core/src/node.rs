@@ -4,10 +4,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::SystemTime,
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, task};
+use tokio::{sync::Notify, task, time::Instant};
 use tracing::{trace, warn};
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     hooks::Hooks,
     hub::Hub,
     id::SessionId,
+    journal::{ClosedSession, Journals},
     linger::Lingerer,
     live::PublishError,
     session::{Session, SessionInfo},
@@ -48,6 +50,10 @@ pub(crate) struct Node<V> {
     pub(crate) rhythm: Rhythm,
     pub(crate) counters: Counters,
     pub(crate) stopwatch: Stopwatch,
+    /// Where they are kept.
+    pub(crate) journals: Option<Arc<Journals>>,
+    /// When it was made, and sessions count from.
+    born: Instant,
     /// All sessions whose tasks or requests run, closing ones too.
     sessions: Directory<V>,
     /// Sessions that have not begun to end.
@@ -65,9 +71,10 @@ pub(crate) struct Node<V> {
 impl<V> Node<V> {
     pub(crate) fn new(hooks: Hooks<V>, settings: Settings) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_budget));
+        let journals = (settings.journal.entries > 0).then(|| Arc::new(Journals::new(settings.journal)));
         let fanout =
             Fanout::new(settings.fanout_tasks, settings.bounds, settings.run_limit(), settings.backlog, &budget);
-        let fanout = Arc::new(fanout);
+        let fanout = Arc::new(fanout.with_journals(journals.as_ref()));
         Self {
             hub: Hub::new(Arc::clone(&fanout)),
             users: Hub::new(Arc::clone(&fanout)),
@@ -80,6 +87,8 @@ impl<V> Node<V> {
             stopwatch: Stopwatch::new(settings.slow_hook),
             settings,
             counters: Counters::default(),
+            journals,
+            born: Instant::now(),
             sessions: Directory::default(),
             present: AtomicUsize::new(0),
             broadcast: Mutex::new(()),
@@ -101,6 +110,9 @@ impl<V> Node<V> {
             if let Some(place) = self.sessions.vacancy(&id) {
                 let session = Session::new(id, value, user, info, Arc::clone(self));
                 place.fill(session.clone());
+                if let Some(journals) = &self.journals {
+                    journals.open(id);
+                }
                 self.present.fetch_add(1, SeqCst);
                 if let Some(user) = session.user() {
                     self.users.subscribe(user, &session.shared.outbox);
@@ -119,6 +131,11 @@ impl<V> Node<V> {
     /// All sessions, closing ones too.
     pub(crate) fn sessions(&self) -> Vec<Session<V>> {
         self.sessions.all()
+    }
+
+    /// Seconds since the node was made.
+    pub(crate) fn seconds(&self) -> u32 {
+        u32::try_from(self.born.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     /// How many sessions have not begun to end.
@@ -280,9 +297,20 @@ impl<V: Send + Sync + 'static> Node<V> {
     pub(crate) fn leaves(&self, session: &Session<V>) {
         if session.leave() {
             self.present.fetch_sub(1, SeqCst);
+            let reason = session.close_reason().unwrap_or(CloseReason::Aborted);
             if session.has_opened() {
-                let reason = session.close_reason().unwrap_or(CloseReason::Aborted);
                 self.counters.closed.add_one((&reason).into());
+            }
+            if let Some(journals) = &self.journals {
+                journals.close(ClosedSession {
+                    id: *session.id(),
+                    user: session.user().cloned(),
+                    path: session.path().into(),
+                    peer: session.peer_addr(),
+                    reason,
+                    at: SystemTime::now(),
+                    journal: Vec::new(),
+                });
             }
         }
     }

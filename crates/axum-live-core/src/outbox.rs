@@ -19,6 +19,7 @@ use crate::{
     fanout::{Lane, Run},
     frame::Frame,
     id::SessionId,
+    journal::JournalEvent,
     sync::Mutex,
 };
 
@@ -264,6 +265,13 @@ impl Outbox {
     /// The messages that wait, those included that have a place and are on their way.
     pub(crate) fn queued(&self) -> Bounds {
         self.state.lock().queued()
+    }
+
+    /// Notes something in the session's journal, if it has one.
+    pub(crate) fn note(&self, event: impl FnOnce() -> JournalEvent) {
+        if let Some(journals) = self.lane.journals() {
+            journals.note(&self.id, event());
+        }
     }
 
     /// From when on its first frame has waited.

@@ -21,6 +21,7 @@ use crate::{
     frame::Frame,
     heartbeat::Pulse,
     id::SessionId,
+    journal::{JournalEntry, JournalEvent},
     live::Live,
     message::EncodeError,
     node::Node,
@@ -63,6 +64,8 @@ pub(crate) struct Shared<V> {
     pub(crate) node: Arc<Node<V>>,
     /// The session's task, from open on.
     pub(crate) task: OnceLock<task::Id>,
+    /// When it was made, in the node's seconds.
+    pub(crate) born: u32,
     /// It is out of everything.
     left: AtomicBool,
     /// Made by the first who asks for it.
@@ -220,10 +223,22 @@ impl<V> Session<V> {
             return Err(SendError::TooLarge);
         }
         trace!(target: "axum_live", session_id = %self.id(), bytes = frame.payload().len(), "sent");
-        self.shared.outbox.send(frame).map_err(|refused| match refused {
+        let Shared { node, outbox, .. } = &*self.shared;
+        let excerpt = node.journals.as_ref().map(|journals| journals.excerpt(&frame));
+        outbox.send(frame).map_err(|refused| match refused {
             Refused::Closed => SendError::Closed,
             Refused::Full => SendError::QueueFull,
-        })
+        })?;
+        if let Some(excerpt) = excerpt {
+            outbox.note(|| JournalEvent::Sent(excerpt));
+        }
+        Ok(())
+    }
+
+    /// What happened in it of late, the oldest first, where [`Builder::journal`](crate::Builder::journal) has it kept;
+    /// nothing once its end has begun: see [`Live::recently_closed`].
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        self.shared.node.journals.as_ref().map(|journals| journals.of(self.id())).unwrap_or_default()
     }
 
     /// Waits until the session has ended and left its topics: what bounds a task of your own that works for it.
@@ -283,6 +298,7 @@ impl<V> Session<V> {
             outbox: Arc::new(Outbox::new(id, Arc::clone(node.fanout.lane(&id)))),
             subscriptions: Subscriptions::default(),
             pulse: Pulse::default(),
+            born: node.seconds(),
             node,
             task: OnceLock::new(),
             left: AtomicBool::new(false),

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use crate::{
     hub::Hub,
+    journal::JournalEvent,
     outbox::Outbox,
     sync::Mutex,
     topic::{Topic, TopicError},
@@ -62,6 +63,7 @@ impl Subscriptions {
         if held.is_empty() {
             held.reserve_exact(1);
         }
+        outbox.note(|| JournalEvent::Subscribed(topic.clone()));
         held.insert(at, hub.subscribe(topic, outbox));
         Ok(())
     }
@@ -73,6 +75,7 @@ impl Subscriptions {
         let Ok(at) = held.binary_search(topic) else { return false };
         held.remove(at);
         hub.unsubscribe(topic, outbox);
+        outbox.note(|| JournalEvent::Unsubscribed(topic.clone()));
         true
     }
 

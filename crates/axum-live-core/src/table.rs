@@ -55,6 +55,16 @@ impl<K: Clone + Eq + Hash, T: Vacate> Table<K, T> {
         }
     }
 
+    /// Looks at every value, under its lock; those that come or go meanwhile may be among them or not.
+    pub(crate) fn read_all<R>(&self, look: impl Fn(&T) -> R) -> Vec<(K, R)> {
+        let all: Vec<_> = self.entries().iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
+        let look = |(key, entry): (K, Arc<Mutex<Entry<T>>>)| {
+            let entry = entry.lock();
+            (!entry.retired).then(|| (key, look(&entry.value)))
+        };
+        all.into_iter().filter_map(look).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries().len()
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum_live_core::{Builder, CloseReason, Live, Message, Session, SessionInfo, Stream};
+use axum_live_core::{Builder, CloseReason, Heartbeat, Live, Message, Session, SessionInfo, SessionPhase, Stream};
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -312,6 +312,26 @@ async fn hooks_that_await_a_shutdown_do_not_wait_for_each_other() {
     told.recv().await.unwrap();
     told.recv().await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_of_a_session_tell_its_age_and_since_when_it_is_silent() {
+    let mut opened = open(builder().heartbeat(Heartbeat::danger_off()));
+    sleep(20 * MINUTE).await;
+    let stats = opened.session.stats();
+    assert_eq!(stats.phase(), SessionPhase::Open);
+    assert_about(stats.age(), 1200 - 1);
+    assert_about(stats.silence(), 1200 - 2);
+
+    opened.client.write_all(&PONG).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_about(opened.session.stats().silence(), 3);
+    assert_about(opened.session.stats().age(), 1205 - 1);
+
+    opened.session.close();
+    assert_eq!(opened.session.stats().phase(), SessionPhase::Closing);
+    let pending = opened.live.accept((), SessionInfo::default()).unwrap();
+    assert_eq!(pending.session().stats().phase(), SessionPhase::Pending);
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,6 +174,7 @@ mod answer;
 mod auth;
 mod client;
 mod handshake;
+mod inspector;
 mod layer;
 mod origin;
 mod pattern;
@@ -184,11 +185,13 @@ mod upgrade;
 
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
-    Builder, CloseCode, CloseReason, EncodeError, Frame, Heartbeat, InvalidCloseCode, InvalidSessionId, Live, Message,
-    NoSession, Payload, Presence, PresenceError, Present, PublishError, RefusalReason, SendError, Session,
-    SessionExtensions, SessionId, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
+    Builder, CloseCode, CloseReason, ClosedSession, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
+    InvalidSessionId, JournalEntry, JournalEvent, Live, Message, NoSession, Payload, Presence, PresenceError, Present,
+    PublishError, RefusalReason, SendError, Session, SessionExtensions, SessionId, SessionPhase, SessionStats,
+    ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
 pub use client::client;
+pub use inspector::Inspector;
 pub use layer::{LiveLayer, accept};
 pub use origin::{OriginError, Origins};
 pub use policy::{SubscriptionPolicy, Verdict};

@@ -18,6 +18,7 @@ mod frames;
 mod handles;
 mod handshake;
 mod hooks;
+mod inspector;
 mod kit;
 mod leaving;
 mod messages;
