@@ -13,6 +13,7 @@ mod deadlines;
 mod descriptor;
 mod door;
 mod door_http2;
+mod expiry;
 mod figures;
 mod frames;
 mod handles;
