@@ -5,6 +5,7 @@
 //! and [`Pending::open`], which takes the upgraded [`Stream`].
 
 mod actor;
+mod allowance;
 mod attendance;
 mod backlog;
 mod budget;
@@ -26,6 +27,7 @@ mod instructions;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
 mod journal;
+mod limits;
 mod linger;
 mod live;
 mod message;
@@ -33,6 +35,7 @@ mod node;
 mod outbox;
 mod pending;
 mod presence;
+mod rate;
 mod refusal;
 #[cfg(feature = "metrics")]
 mod report;
@@ -60,10 +63,12 @@ pub use frame::Frame;
 pub use heartbeat::Heartbeat;
 pub use id::{InvalidSessionId, SessionId};
 pub use journal::{ClosedSession, Excerpt, JournalEntry, JournalEvent};
+pub use limits::Limits;
 pub use live::{AcceptError, Live, PublishError};
 pub use message::{EncodeError, Message, Payload};
 pub use pending::Pending;
 pub use presence::{Presence, PresenceError, Present};
+pub use rate::Rate;
 pub use refusal::RefusalReason;
 pub use session::{SendError, Session, SessionInfo};
 pub use session_stats::{SessionPhase, SessionStats};
