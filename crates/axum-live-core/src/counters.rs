@@ -18,6 +18,7 @@ pub(crate) struct Counters {
     pub(crate) refused: Tally<RefusalReason>,
     pub(crate) messages: Counter,
     pub(crate) undecodable: Counter,
+    pub(crate) throttles: Counter,
     pub(crate) overloads: Counter,
     pub(crate) evictions: Counter,
     pub(crate) hook_panics: Counter,

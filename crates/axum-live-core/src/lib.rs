@@ -5,6 +5,7 @@
 //! and [`Pending::open`], which takes the upgraded [`Stream`].
 
 mod actor;
+mod allowance;
 mod attendance;
 mod backlog;
 mod budget;
@@ -28,6 +29,7 @@ mod instructions;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
 mod journal;
+mod limits;
 mod linger;
 mod live;
 mod message;
@@ -35,6 +37,7 @@ mod node;
 mod outbox;
 mod pending;
 mod presence;
+mod rate;
 mod refusal;
 mod renewals;
 #[cfg(feature = "metrics")]
@@ -64,10 +67,12 @@ pub use grant::Grant;
 pub use heartbeat::Heartbeat;
 pub use id::{InvalidSessionId, SessionId};
 pub use journal::{ClosedSession, Excerpt, JournalEntry, JournalEvent};
+pub use limits::Limits;
 pub use live::{AcceptError, Live, PublishError};
 pub use message::{EncodeError, Message, Payload};
 pub use pending::Pending;
 pub use presence::{Presence, PresenceError, Present};
+pub use rate::Rate;
 pub use refusal::RefusalReason;
 pub use session::{RenewError, SendError, Session, SessionInfo};
 pub use session_stats::{SessionPhase, SessionStats};

@@ -2,13 +2,13 @@
 //! 127.0.0.1.
 //!
 //! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets
-//! everybody subscribe, unsubscribe, publish and echo; `/guarded` is the same for those with `?token=good`. All have the
-//! library's defaults in all else. `/` is an empty page for scripts, `/live.js` the browser client.
+//! everybody subscribe, unsubscribe, publish and echo; `/guarded` is the same for those with `?token=good`. No client is
+//! too fast for them, and they have the library's defaults in all else. `/` is an empty page for scripts, `/live.js` the browser client.
 
 use std::{io::Write, net::Ipv4Addr};
 
 use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
-use axum_live::{Frame, Live, LiveLayer, Message, Session, accept, client};
+use axum_live::{Frame, Limits, Live, LiveLayer, Message, Rate, Session, accept, client};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -39,15 +39,16 @@ async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port())).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
 
+    let unlimited = Rate::danger_unlimited();
+    let limits = Limits::default().message_rate(unlimited).byte_rate(unlimited).control_rate(unlimited);
     let echo = Live::<()>::builder()
-        .read_limit(LARGEST)
-        .fragment_limit(MOST_FRAGMENTS)
+        .limits(limits.read_limit(LARGEST).fragment_limit(MOST_FRAGMENTS))
         .on_frame(async |session: Session<()>, frame: Frame| {
             // An echo that finds the session closed has nobody to go to.
             session.send_frame(frame).ok();
         })
         .build();
-    let topics = Live::<()>::builder().on_message(on_message).build();
+    let topics = Live::<()>::builder().limits(limits).on_message(on_message).build();
     let app = Router::new()
         .route("/echo", LiveLayer::anonymous(&echo).handler(accept))
         .route("/ws", LiveLayer::anonymous(&topics).handler(accept))

@@ -22,6 +22,7 @@ mod hooks;
 mod inspector;
 mod kit;
 mod leaving;
+mod limits;
 mod messages;
 mod metrics;
 mod mount;
