@@ -348,6 +348,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
         }
         if closing.late {
             self.link.reset();
+            self.session.shared.node.counters.cut_off.add_one();
             self.let_go();
             return true;
         }

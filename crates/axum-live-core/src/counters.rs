@@ -21,6 +21,8 @@ pub(crate) struct Counters {
     pub(crate) overloads: Counter,
     pub(crate) evictions: Counter,
     pub(crate) hook_panics: Counter,
+    /// Sessions that ended by a reset of ours.
+    pub(crate) cut_off: Counter,
 }
 
 /// How a session ended, as far as others may have ended so.

@@ -12,6 +12,7 @@ mod builder;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
@@ -54,6 +55,7 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;

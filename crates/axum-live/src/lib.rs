@@ -180,12 +180,14 @@ mod origin;
 mod pattern;
 mod policy;
 mod router;
+mod serve;
 mod service;
+mod stop_signal;
 mod upgrade;
 
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
-    Builder, CloseCode, CloseReason, ClosedSession, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
+    Builder, CloseCode, CloseReason, ClosedSession, Drain, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
     InvalidSessionId, JournalEntry, JournalEvent, Live, Message, NoSession, Payload, Presence, PresenceError, Present,
     PublishError, RefusalReason, SendError, Session, SessionExtensions, SessionId, SessionPhase, SessionStats,
     ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
@@ -196,4 +198,6 @@ pub use layer::{LiveLayer, accept};
 pub use origin::{OriginError, Origins};
 pub use policy::{SubscriptionPolicy, Verdict};
 pub use router::{ClientError, Data, FromMessage, HandlerResult, MessageHandler, MessageParts, MessageRouter, Params};
+pub use serve::{Connections, DrainReport, Serve, serve};
 pub use service::LiveService;
+pub use stop_signal::stop_signal;
