@@ -15,9 +15,9 @@ mod connections;
 mod report;
 mod turned_away;
 
+pub(crate) use connection::Held;
 use connection::{Connection, Phase, Terms};
 use connections::Caps;
-pub(crate) use connection::Held;
 pub use connections::Connections;
 pub use report::DrainReport;
 

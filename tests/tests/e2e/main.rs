@@ -39,6 +39,8 @@ mod router;
 mod runtime;
 mod secrets;
 mod serve;
+mod serve_http2;
 mod shutdown;
+mod storm;
 mod topics;
 mod traces;

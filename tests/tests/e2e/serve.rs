@@ -39,10 +39,7 @@ async fn start(
 }
 
 /// Serves until the test's runtime ends.
-async fn serve(
-    app: Router,
-    set: impl FnOnce(Serve<TcpListener>) -> Serve<TcpListener>,
-) -> (SocketAddr, Connections) {
+async fn serve(app: Router, set: impl FnOnce(Serve<TcpListener>) -> Serve<TcpListener>) -> (SocketAddr, Connections) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = set(axum_live::serve(listener, app));
     let (addr, connections) = (server.local_addr().unwrap(), server.connections());

@@ -62,13 +62,8 @@ impl Connection {
         Self { peer, place, terms, connections }
     }
 
-    pub(super) async fn run<Io>(
-        self,
-        io: Io,
-        server: Arc<Server>,
-        router: Router,
-        mut phase: watch::Receiver<Phase>,
-    ) where
+    pub(super) async fn run<Io>(self, io: Io, server: Arc<Server>, router: Router, mut phase: watch::Receiver<Phase>)
+    where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::default();
@@ -123,11 +118,7 @@ impl Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self {
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            header_limit: 16 << 10,
-        }
+        Self { header_timeout: Duration::from_secs(10), idle_timeout: Duration::from_secs(75), header_limit: 16 << 10 }
     }
 }
 
