@@ -1,4 +1,9 @@
-use tokio::{task, time};
+use std::time::Duration;
+
+use tokio::{
+    task,
+    time::{self, Instant},
+};
 
 use crate::{close::CloseReason, drain::Drain, live::Live, outbox::Haste, session::Session};
 
@@ -8,6 +13,7 @@ pub struct ShutdownReport {
     closed: usize,
     aborted: usize,
     cut_off: usize,
+    time: Duration,
 }
 
 impl<V: Send + Sync + 'static> Live<V> {
@@ -30,13 +36,14 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// `axum_live::serve` does this when it ends. Under `axum::serve` it is awaited in what `with_graceful_shutdown`
     /// takes.
     pub async fn drain(&self, drain: Drain) -> ShutdownReport {
-        let node = &self.node;
+        let (node, start) = (&self.node, Instant::now());
         node.stop();
         let sessions = node.sessions();
+        let count = sessions.len();
         let cut_off = node.counters.cut_off.total();
         let is_ours = |id: &task::Id| sessions.iter().any(|session| session.shared.task.get() == Some(id));
         let hook = task::try_id().filter(is_ours);
-        close(&sessions, drain).await;
+        close(sessions, drain).await;
         let patience = [(node.settings.shutdown_timeout, Haste::Hurry), (node.settings.close_timeout, Haste::Kill)];
         let mut aborted = 0;
         for (time, haste) in patience {
@@ -50,8 +57,8 @@ impl<V: Send + Sync + 'static> Live<V> {
             aborted = aborted.max(late.len());
         }
         let cut_off = node.counters.cut_off.total() - cut_off;
-        let closed = sessions.len().saturating_sub(aborted);
-        ShutdownReport { closed, aborted, cut_off: usize::try_from(cut_off).unwrap_or(usize::MAX) }
+        let cut_off = usize::try_from(cut_off).unwrap_or(usize::MAX);
+        ShutdownReport { closed: count.saturating_sub(aborted), aborted, cut_off, time: start.elapsed() }
     }
 }
 
@@ -71,17 +78,19 @@ impl ShutdownReport {
     pub fn cut_off(&self) -> usize {
         self.cut_off
     }
+
+    /// From the call to the end.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
 }
 
-/// Closes the sessions at this pace; those that are not open yet have no client that would come back, and go first.
-async fn close<V: Send + Sync + 'static>(sessions: &[Session<V>], drain: Drain) {
-    let mut open = Vec::with_capacity(sessions.len());
-    for session in sessions {
-        if session.has_opened() {
-            open.push(session.clone());
-        } else {
-            session.end(CloseReason::Shutdown);
-        }
+/// Closes the sessions at this pace, in the random order in which the directory has them, so that who came together does
+/// not leave together. Those that are not open yet have no client that would come back, and go first.
+async fn close<V: Send + Sync + 'static>(sessions: Vec<Session<V>>, drain: Drain) {
+    let (mut open, pending): (Vec<_>, Vec<_>) = sessions.into_iter().partition(Session::has_opened);
+    for session in pending {
+        session.end(CloseReason::Shutdown);
     }
     let mut pace = drain.pace(open.len());
     loop {
