@@ -144,7 +144,7 @@ async fn c58_the_report_tells_who_did_not_go_cleanly() {
     let ended = server.stop();
     see_off(clean, 0, Instant::now()).await;
     assert_closes(&mut hangs, 1001).await;
-    hangs.close(1001, "").await.unwrap();
+    answer_close(hangs, 1001).await;
     let report = soon("the end", ended).await.unwrap();
     assert_eq!((report.closed(), report.cut_off(), report.aborted()), (2, 1, 1));
     assert!(report.to_string().ends_with(": 2 sessions closed, 1 cut off, 1 aborted, 0 connections dropped"));
