@@ -21,7 +21,7 @@ pub(crate) struct Counters {
     pub(crate) overloads: Counter,
     pub(crate) evictions: Counter,
     pub(crate) hook_panics: Counter,
-    /// Sessions that ended by a reset of ours.
+    /// Sessions that we reset before all was said on both sides.
     pub(crate) cut_off: Counter,
 }
 

@@ -2,6 +2,7 @@ use std::{
     any::Any,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,7 +21,7 @@ pub struct Pending<V: Send + Sync + 'static> {
 }
 
 /// What somebody wants to have dropped when a session's task has ended.
-type Held = Box<dyn Any + Send>;
+type Held = Arc<dyn Any + Send + Sync>;
 
 /// A session's task that keeps something until its end, a type of its own so that others do not pay for it.
 struct Holding<V: Send + Sync + 'static> {
@@ -44,8 +45,8 @@ impl<V: Send + Sync + 'static> Pending<V> {
     }
 
     /// Keeps something until the session's task has ended, or it is refused: its place among a server's connections.
-    pub fn hold(&mut self, held: impl Any + Send) {
-        self.held = Some(Box::new(held));
+    pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) {
+        self.held = Some(held);
     }
 
     /// Waits, in a task of its own, for the upgrade to yield the stream and what came after the handshake, and opens.

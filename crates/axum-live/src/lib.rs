@@ -92,8 +92,19 @@
 //!
 //! [`client`] serves one to browsers that reconnects, subscribes again and queues what is sent while offline.
 //!
-//! **5. The end.** [`Live::shutdown`] writes what is queued, closes every session with 1001 and waits for its
-//! `on_close`: give it to axum's `with_graceful_shutdown`.
+//! **5. The server.** [`serve`](serve()) does what `axum::serve` does, and keeps its patience with strangers short. When
+//! it is told to end it writes what is queued, closes every session with 1001 and waits for its `on_close`, as
+//! [`Live::drain`] does under any other server.
+//!
+//! ```
+//! # use axum::Router;
+//! # use axum_live::Live;
+//! # async fn run(listener: tokio::net::TcpListener, app: Router, live: Live<()>) -> std::io::Result<()> {
+//! let report = axum_live::serve(listener, app).drain(&live).with_graceful_shutdown(axum_live::stop_signal()).await?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Messages to handlers
 //!

@@ -102,7 +102,7 @@ impl<L: Listener<Addr = SocketAddr>> Serve<L> {
 
     /// How many connections there may be, sessions included; by default nine tenths of the descriptors that the process
     /// may have open (`ulimit -n`), since a server without descriptors can tell nobody. One more is answered 503 with
-    /// `Retry-After`, without a look at its request. It costs a session 16 bytes.
+    /// `Retry-After`, without a look at its request. It costs a session some 80 bytes.
     ///
     /// HTTP/2 carries up to 200 sessions on a connection.
     pub fn max_connections(mut self, connections: usize) -> Self {

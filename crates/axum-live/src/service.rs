@@ -96,7 +96,7 @@ impl<V: Send + Sync + 'static> Door<V> {
             Ok(pending) => pending,
             Err(error) => return Ok(error.into_response()),
         };
-        if let Some(held) = held {
+        if let Some(Held(held)) = held {
             pending.hold(held);
         }
         parts.extensions.insert(pending.session().clone());

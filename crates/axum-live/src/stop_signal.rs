@@ -18,7 +18,7 @@ pub async fn stop_signal() {
 async fn come(signal: impl Future<Output = io::Result<()>>) {
     if let Err(error) = signal.await {
         error!(target: "axum_live", %error, "a signal will not stop the process");
-        future::pending().await
+        future::pending::<()>().await;
     }
 }
 

@@ -9,6 +9,7 @@ use axum::{Router, routing::get};
 use axum_live::{Drain, DrainReport, Live, LiveLayer, Message, Serve, Session, accept};
 use axum_live_test::{RawSocket, Request};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::oneshot,
     task::{JoinHandle, JoinSet},
@@ -16,6 +17,7 @@ use tokio::{
 
 use crate::{
     app::{settles, soon},
+    door_http2,
     node::{answer_close, assert_closes},
 };
 
@@ -66,7 +68,10 @@ async fn open(live: &Live<()>, addr: SocketAddr, count: usize) -> Vec<RawSocket>
 }
 
 /// Reads numbers until the close frame, which it answers; how long the server took to send that.
-async fn see_off(mut socket: RawSocket, numbers: u32, start: Instant) -> Duration {
+async fn see_off<S>(mut socket: RawSocket<S>, numbers: u32, start: Instant) -> Duration
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     for number in 0..numbers {
         assert_eq!(socket.expect_json("t").await.unwrap(), number);
     }
@@ -131,8 +136,8 @@ async fn c58_an_upgrade_under_way_is_503_with_retry_after() {
 #[tokio::test]
 async fn c58_the_report_tells_who_did_not_go_cleanly() {
     let live = Live::<()>::builder()
-        .close_timeout(millis(100))
-        .shutdown_timeout(millis(300))
+        .close_timeout(millis(300))
+        .shutdown_timeout(millis(900))
         .on_connect(async |session: Session<()>| session.subscribe("t").unwrap())
         .on_message(async |_: Session<()>, _: Message| std::future::pending().await)
         .build();
@@ -144,7 +149,7 @@ async fn c58_the_report_tells_who_did_not_go_cleanly() {
     let ended = server.stop();
     see_off(clean, 0, Instant::now()).await;
     assert_closes(&mut hangs, 1001).await;
-    hangs.close(1001, "").await.unwrap();
+    answer_close(hangs, 1001).await;
     let report = soon("the end", ended).await.unwrap();
     assert_eq!((report.closed(), report.cut_off(), report.aborted()), (2, 1, 1));
     assert!(report.to_string().ends_with(": 2 sessions closed, 1 cut off, 1 aborted, 0 connections dropped"));
@@ -161,6 +166,20 @@ async fn c58_all_nodes_of_a_server_are_drained() {
     let ended = server.stop();
     tokio::join!(see_off(first, 0, Instant::now()), see_off(second, 0, Instant::now()));
     assert_eq!(soon("the end", ended).await.unwrap().closed(), 2);
+}
+
+#[tokio::test]
+async fn c58_a_session_on_http2_has_as_much_time_as_any() {
+    let live = subscribed();
+    let server = Server::start(app(&live), |server| server.drain(&live).request_grace(millis(0))).await;
+    let mut client = door_http2::connect(server.addr).await;
+    let socket = door_http2::open(&mut client).await;
+    settles("the subscription", || live.subscriber_count("t") == 1).await;
+    live.publish("t", &0).unwrap();
+    let ended = server.stop();
+    see_off(socket, 1, Instant::now()).await;
+    let report = soon("the end", ended).await.unwrap();
+    assert_eq!((report.closed(), report.cut_off(), report.aborted()), (1, 0, 0));
 }
 
 #[tokio::test]

@@ -1,15 +1,18 @@
 //! `axum_live::serve` and clients that abuse HTTP/2 (case 14), frame by frame.
 
-use std::{mem, net::SocketAddr, pin::pin};
+use std::{mem, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, routing::get};
-use axum_live::{Connections, LiveLayer, accept};
+use axum_live::{Connections, LiveLayer, Serve, accept};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
 };
 
-use crate::app::{echo, settles, soon};
+use crate::{
+    app::{assert_echoes_and_closes, echo, settles, soon},
+    door_http2,
+};
 
 // RFC 9113 §6.
 const HEADERS: u8 = 1;
@@ -31,13 +34,19 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// `GET / HTTP/2` of `http://a`, from HPACK's static table.
 const REQUEST: &[u8] = b"\x82\x86\x84\x41\x01a";
 
-async fn connect() -> (TcpStream, Connections) {
+async fn serve(set: impl FnOnce(Serve<TcpListener>) -> Serve<TcpListener>) -> (SocketAddr, Connections) {
     let live = echo();
     let app = Router::new().route("/", get(async || "hello")).route("/ws", LiveLayer::anonymous(&live).handler(accept));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = axum_live::serve(listener, app);
-    let (addr, connections): (SocketAddr, _) = (server.local_addr().unwrap(), server.connections());
+    let server = set(axum_live::serve(listener, app));
+    let (addr, connections) = (server.local_addr().unwrap(), server.connections());
     tokio::spawn(server.into_future());
+    (addr, connections)
+}
+
+/// Connects, and begins to speak HTTP/2.
+async fn connect() -> (TcpStream, Connections) {
+    let (addr, connections) = serve(|server| server).await;
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     tcp.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
@@ -117,4 +126,20 @@ async fn c14_a_head_of_endless_continuations_is_ended() {
     assert_eq!(code, ENHANCE_YOUR_CALM);
     assert!(written < 1 << 20, "{written}");
     settles("its end", || connections.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_with_a_session_is_not_idle_and_is_when_the_session_has_ended() {
+    const IDLE: Duration = Duration::from_millis(100);
+
+    let (addr, connections) = serve(|server| server.header_timeout(IDLE).idle_timeout(IDLE)).await;
+    let mut client = door_http2::connect(addr).await;
+    let socket = door_http2::open(&mut client).await;
+    // Another connection comes and goes, twice as long as this one may be idle.
+    for _ in 0..2 {
+        let mut other = TcpStream::connect(addr).await.unwrap();
+        soon("its end", other.read_to_end(&mut Vec::new())).await.unwrap();
+    }
+    assert_echoes_and_closes(socket).await;
+    settles("the end of an idle connection", || connections.open() == 0).await;
 }

@@ -21,7 +21,7 @@ pub(super) struct Activity {
 struct Shared {
     under_way: AtomicUsize,
     has_begun: AtomicBool,
-    /// Told when the last request under way has come to its end.
+    /// Told when a request comes to its end.
     ceased: Notify,
 }
 
@@ -53,7 +53,7 @@ impl Activity {
         self.shared.under_way.load(SeqCst) == 0
     }
 
-    /// Waits until the last request under way has come to its end, which may have been since this was last asked.
+    /// Waits until a request comes to its end, which may have been since this was last asked.
     pub(super) async fn ceased(&self) {
         self.shared.ceased.notified().await;
     }
@@ -68,9 +68,9 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if self.shared.under_way.fetch_sub(1, SeqCst) == 1 {
-            self.shared.ceased.notify_one();
-        }
+        // First, so that nobody finds the connection idle and has not been told.
+        self.shared.ceased.notify_one();
+        self.shared.under_way.fetch_sub(1, SeqCst);
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{any::Any, convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -6,7 +6,7 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::{IntoResponse, Response},
 };
-use http::{Method, StatusCode, header::CONNECTION};
+use http::{Method, StatusCode, Version, header::CONNECTION};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -49,13 +49,10 @@ pub(super) struct Terms {
     pub(super) header_limit: usize,
 }
 
-/// What a session holds of the server that it came by, until it ends. It comes with the request.
+/// What a session holds of the server that it came by, until its end: its place, and on HTTP/2, where the connection goes
+/// on beneath it with a place of its own, the request, so that it is not idle. It comes with the request.
 #[derive(Clone)]
-pub(crate) struct Held {
-    _place: Place,
-    /// On HTTP/2 the connection goes on beneath the session, and is not idle.
-    _under_way: Arc<UnderWay>,
-}
+pub(crate) struct Held(pub(crate) Arc<dyn Any + Send + Sync>);
 
 impl Connection {
     pub(super) fn new(peer: SocketAddr, place: Place, terms: Terms, connections: Connections) -> Self {
@@ -76,6 +73,8 @@ impl Connection {
         let mut is_late = false;
         loop {
             tokio::select! {
+                // What a request's end does to the deadline comes before the deadline.
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         trace!(target: "axum_live", peer = %self.peer, %error, "a connection failed");
@@ -140,7 +139,8 @@ async fn answer(
     }
     let is_tunnel = request.method() == Method::CONNECT;
     request.extensions_mut().insert(ConnectInfo(peer));
-    request.extensions_mut().insert(Held { _place: place, _under_way: Arc::clone(&under_way) });
+    let held = if request.version() == Version::HTTP_2 { Held(under_way.clone()) } else { Held(place.shared()) };
+    request.extensions_mut().insert(held);
     let response = router.oneshot(request.map(Body::new)).await?;
     if is_tunnel && response.status().is_success() && Arc::strong_count(&under_way) == 1 {
         // Somebody else's tunnel, of whose end nobody tells: its connection is never idle again.

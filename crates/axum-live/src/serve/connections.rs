@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
@@ -50,7 +51,7 @@ pub(super) enum Full {
 /// A connection's place, until its last clone is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    _taken: Arc<Taken>,
+    taken: Arc<Taken>,
 }
 
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Connections {
         let (count, result) = match entered {
             Ok(()) => {
                 let taken = Taken { shared: Arc::clone(&self.shared), network };
-                (&self.shared.accepted, Ok(Place { _taken: Arc::new(taken) }))
+                (&self.shared.accepted, Ok(Place { taken: Arc::new(taken) }))
             }
             Err(Full::Server) => (&self.shared.refused, Err(Full::Server)),
             Err(Full::Address) => (&self.shared.refused_by_address, Err(Full::Address)),
@@ -107,6 +108,13 @@ impl Connections {
 
     pub(super) fn count_timeout(&self) {
         self.shared.timed_out.fetch_add(1, Relaxed);
+    }
+}
+
+impl Place {
+    /// The same place, for somebody who need not know what it is.
+    pub(super) fn shared(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::<Taken>::clone(&self.taken)
     }
 }
 
