@@ -14,6 +14,7 @@ mod clock;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
@@ -60,6 +61,7 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;
