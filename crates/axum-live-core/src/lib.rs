@@ -16,6 +16,9 @@ mod extensions;
 mod extract;
 mod fanout;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod hooks;
 mod hub;
