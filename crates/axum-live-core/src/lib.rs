@@ -19,6 +19,9 @@ mod extensions;
 mod extract;
 mod fanout;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod heartbeat;
 mod hooks;

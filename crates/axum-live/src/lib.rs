@@ -184,6 +184,9 @@
 mod answer;
 mod auth;
 mod client;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod inspector;
 mod layer;
