@@ -14,10 +14,14 @@ mod clock;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod heartbeat;
 mod hooks;
@@ -60,6 +64,7 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;
