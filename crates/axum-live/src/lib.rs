@@ -198,10 +198,10 @@ mod upgrade;
 
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
-    Builder, CloseCode, CloseReason, ClosedSession, Drain, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
-    InvalidSessionId, JournalEntry, JournalEvent, Live, Message, NoSession, Payload, Presence, PresenceError, Present,
-    PublishError, RefusalReason, SendError, Session, SessionExtensions, SessionId, SessionPhase, SessionStats,
-    ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
+    Builder, CloseCode, CloseReason, ClosedSession, Drain, EncodeError, Excerpt, Frame, Grant, Heartbeat,
+    InvalidCloseCode, InvalidSessionId, JournalEntry, JournalEvent, Live, Message, NoSession, Payload, Presence,
+    PresenceError, Present, PublishError, RefusalReason, RenewError, SendError, Session, SessionExtensions, SessionId,
+    SessionPhase, SessionStats, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
 };
 pub use client::client;
 pub use inspector::Inspector;

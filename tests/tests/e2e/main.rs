@@ -15,6 +15,7 @@ mod descriptor;
 mod door;
 mod door_http2;
 mod drain;
+mod expiry;
 mod figures;
 mod frames;
 mod handles;

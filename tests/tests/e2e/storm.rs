@@ -3,6 +3,8 @@
 //! `cargo test --release -p axum-live-e2e --test e2e storm -- --ignored --nocapture`, which takes a limit of 16,000
 //! open files (`ulimit -n`).
 
+#![allow(clippy::print_stdout, reason = "the figures are what a crowd is gathered for")]
+
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},

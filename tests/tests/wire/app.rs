@@ -1,8 +1,11 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::Query, http::StatusCode};
 use axum_live::{
-    Builder, ClientError, Data, Frame, Heartbeat, Live, LiveLayer, Message, MessageRouter, Params, Session,
+    Builder, ClientError, Data, Frame, Grant, Heartbeat, Live, LiveLayer, Message, MessageRouter, Params, Session,
     SubscriptionPolicy, accept,
 };
 use serde::Deserialize;
@@ -40,6 +43,7 @@ impl App {
         let poor = builder().memory_budget(1 << 20).queue_bytes(64 << 20).build();
         let router = Router::new()
             .route("/poor", LiveLayer::new(&poor, authenticate).handler(accept))
+            .route("/brief", LiveLayer::new(&live, briefly).handler(accept))
             .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
             .route("/restless", LiveLayer::new(&restless, authenticate).handler(accept));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,6 +73,10 @@ fn builder() -> Builder<User> {
 
 async fn authenticate(Query(user): Query<User>) -> Result<User, StatusCode> {
     if user.user.is_empty() { Err(StatusCode::UNAUTHORIZED) } else { Ok(user) }
+}
+
+async fn briefly(Query(user): Query<User>) -> Result<Grant<User>, StatusCode> {
+    Ok(Grant::new(user).until(SystemTime::now() + Duration::from_secs(1)))
 }
 
 async fn own(session: Session<User>, Params(user): Params<String>) -> bool {

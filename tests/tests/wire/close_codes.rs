@@ -8,6 +8,7 @@ use crate::{app::App, page};
 async fn cause(code: u16, app: &App) -> RawSocket {
     let path = match code {
         1013 => "/poor",
+        4001 => "/brief",
         4009 | 4012 => "/restless",
         _ => "/ws",
     };
@@ -34,11 +35,16 @@ async fn cause(code: u16, app: &App) -> RawSocket {
                 clock.send(&Frame::pong("")).await.unwrap();
             }
         }
-        4012 => {}
+        4001 | 4012 => {}
         4500 => {
             for _ in 0..16 {
                 socket.send_text("nonsense").await.unwrap();
             }
+        }
+        4501 => {
+            socket.send_json("echo", "here").await.unwrap();
+            socket.expect_json("echo").await.unwrap();
+            assert_eq!(app.live.user("ana").revoke(), 1);
         }
         4505 => {
             for n in 0..128 + 16 {
@@ -64,7 +70,7 @@ async fn last_words(mut socket: RawSocket) -> (u16, String) {
 #[tokio::test]
 async fn every_close_code_of_the_page_comes_with_its_words() {
     let table = page::table("### Close codes");
-    assert_eq!(table.len(), 12, "{table:?}");
+    assert_eq!(table.len(), 14, "{table:?}");
     for row in table {
         let [code, words, _] = row[..] else { panic!("{row:?}") };
         let app = App::serve().await;
