@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header::RETRY_AFTER};
 use serde::Serialize;
 use tracing::debug;
 
@@ -336,7 +336,7 @@ impl IntoResponse for PublishError {
 
 impl IntoResponse for AcceptError {
     fn into_response(self) -> Response {
-        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], self.to_string()).into_response()
     }
 }
 
