@@ -5,6 +5,7 @@
 //! and [`Pending::open`], which takes the upgraded [`Stream`].
 
 mod actor;
+mod allowance;
 mod attendance;
 mod backlog;
 mod budget;
@@ -13,10 +14,14 @@ mod clock;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod heartbeat;
 mod hooks;
@@ -28,6 +33,7 @@ mod instructions;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
 mod journal;
+mod limits;
 mod linger;
 mod live;
 mod message;
@@ -35,6 +41,7 @@ mod node;
 mod outbox;
 mod pending;
 mod presence;
+mod rate;
 mod refusal;
 mod renewals;
 #[cfg(feature = "metrics")]
@@ -57,6 +64,7 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;
@@ -64,10 +72,12 @@ pub use grant::Grant;
 pub use heartbeat::Heartbeat;
 pub use id::{InvalidSessionId, SessionId};
 pub use journal::{ClosedSession, Excerpt, JournalEntry, JournalEvent};
+pub use limits::Limits;
 pub use live::{AcceptError, Live, PublishError};
 pub use message::{EncodeError, Message, Payload};
 pub use pending::Pending;
 pub use presence::{Presence, PresenceError, Present};
+pub use rate::Rate;
 pub use refusal::RefusalReason;
 pub use session::{RenewError, SendError, Session, SessionInfo};
 pub use session_stats::{SessionPhase, SessionStats};

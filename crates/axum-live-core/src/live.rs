@@ -336,7 +336,9 @@ impl IntoResponse for PublishError {
 
 impl IntoResponse for AcceptError {
     fn into_response(self) -> Response {
-        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], self.to_string()).into_response()
+        // The least there is: the next server may be there already, and clients have a back-off of their own.
+        let after = [(RETRY_AFTER, "1")];
+        (StatusCode::SERVICE_UNAVAILABLE, after, self.to_string()).into_response()
     }
 }
 

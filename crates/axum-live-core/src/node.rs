@@ -84,7 +84,7 @@ impl<V> Node<V> {
             attendance: Attendance::default(),
             lingerer: Lingerer::default(),
             hooks,
-            rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
+            rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout, settings.limits.message_timeout),
             stopwatch: Stopwatch::new(settings.slow_hook),
             settings,
             counters: Counters::default(),
@@ -137,6 +137,11 @@ impl<V> Node<V> {
     /// Seconds since the node was made.
     pub(crate) fn seconds(&self) -> u32 {
         u32::try_from(self.born.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since the node was made, which come round.
+    pub(crate) fn millis(&self) -> u32 {
+        self.born.elapsed().as_millis() as u32
     }
 
     /// How many sessions have not begun to end.
@@ -197,6 +202,7 @@ impl<V> Node<V> {
                 Verdict::Alive => {}
                 Verdict::Ping => shared.outbox.push_control(Frame::ping(b"")),
                 Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
+                Verdict::Unfinished => drop(shared.outbox.close(CloseReason::MessageTimeout)),
             }
             shared.outbox.tick(self.rhythm.write_patience);
         });

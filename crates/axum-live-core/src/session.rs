@@ -235,7 +235,7 @@ impl<V> Session<V> {
     pub fn subscribe(&self, topic: impl TryInto<Topic, Error: Into<TopicError>>) -> Result<(), SubscribeError> {
         let topic = topic.try_into().map_err(Into::into)?;
         let Shared { node, outbox, .. } = &*self.shared;
-        self.shared.subscriptions.subscribe(&node.hub, outbox, &topic, node.settings.subscription_limit)
+        self.shared.subscriptions.subscribe(&node.hub, outbox, &topic, node.settings.limits.subscription_limit)
     }
 
     /// Unsubscribes from a topic; answers whether the session was subscribed to it. Nothing that is published to the

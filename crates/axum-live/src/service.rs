@@ -21,6 +21,7 @@ use crate::{
     auth::Intent,
     handshake::{self, Ask, Refusal},
     layer::Door,
+    serve::Held,
     upgrade,
 };
 
@@ -94,10 +95,14 @@ impl<V: Send + Sync + 'static> Door<V> {
         };
 
         let protocol = handshake.choose_protocol(&self.subprotocols);
-        let pending = match self.live.accept(grant, info(&parts, protocol.as_ref())) {
+        let held = parts.extensions.remove::<Held>();
+        let mut pending = match self.live.accept(grant, info(&parts, protocol.as_ref())) {
             Ok(pending) => pending,
             Err(error) => return Ok(error.into_response()),
         };
+        if let Some(Held(held)) = held {
+            pending.hold(held);
+        }
         parts.extensions.insert(pending.session().clone());
         let version = parts.version;
         let answer = inner.call(Request::from_parts(parts, body)).await?.into_response();

@@ -10,6 +10,8 @@ async fn cause(code: u16, app: &App) -> RawSocket {
         1013 => "/poor",
         4001 => "/brief",
         4009 | 4012 => "/restless",
+        4011 | 4014 => "/hasty",
+        4013 => "/wary",
         _ => "/ws",
     };
     // Little fits between the two, so that a client that does not read is felt.
@@ -35,7 +37,14 @@ async fn cause(code: u16, app: &App) -> RawSocket {
                 clock.send(&Frame::pong("")).await.unwrap();
             }
         }
+        4011 => socket.send(&Frame::text("half").declaring(8)).await.unwrap(),
         4001 | 4012 => {}
+        4013 => {
+            for _ in 0..64 {
+                socket.send_json("echo", ()).await.unwrap();
+            }
+        }
+        4014 => socket.send_json("hang", ()).await.unwrap(),
         4500 => {
             for _ in 0..16 {
                 socket.send_text("nonsense").await.unwrap();
@@ -70,7 +79,7 @@ async fn last_words(mut socket: RawSocket) -> (u16, String) {
 #[tokio::test]
 async fn every_close_code_of_the_page_comes_with_its_words() {
     let table = page::table("### Close codes");
-    assert_eq!(table.len(), 14, "{table:?}");
+    assert_eq!(table.len(), 17, "{table:?}");
     for row in table {
         let [code, words, _] = row[..] else { panic!("{row:?}") };
         let app = App::serve().await;
