@@ -162,7 +162,7 @@ test('a network that is dead is not a refusal', LIMIT, async () => {
   await reaches(page, 'open');
 });
 
-test('a browser that goes offline keeps what is sent, and returns with the network', LIMIT, async () => {
+test('c76 a browser that goes offline keeps what is sent, and returns with the network', LIMIT, async () => {
   const page = await connected();
   await page.context().setOffline(true);
   await reaches(page, 'waiting');
@@ -193,7 +193,7 @@ for (const type of ['online', 'visibilitychange', 'pageshow']) {
   });
 }
 
-test('whatever wakes it, it opens one socket', LIMIT, async () => {
+test('c76 whatever wakes it, it opens one socket', LIMIT, async () => {
   const page = await stranded();
   const before = page.sockets.length;
   await tell(page, 'online', 'visibilitychange', 'pageshow', 'online');
@@ -203,7 +203,7 @@ test('whatever wakes it, it opens one socket', LIMIT, async () => {
   assert.equal(page.sockets.filter((socket) => !socket.isClosed()).length, 1);
 });
 
-test('forged frames harm nobody and are told', LIMIT, async () => {
+test('c76 forged frames harm nobody and are told', LIMIT, async () => {
   const { page, socket } = await intercepted();
   const forged = ['', 'not json', 'null', '[]', '{}', '7', '{"topic":7}', '{"__proto__":{"topic":"news"}}', '['.repeat(100_000),
     Buffer.from([0, 255, 254])];

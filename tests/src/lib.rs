@@ -60,6 +60,10 @@ mod from_go {}
 #[cfg(doctest)]
 mod performance {}
 
+#[doc = include_str!("../../docs/security.md")]
+#[cfg(doctest)]
+mod security {}
+
 #[doc = include_str!("../../docs/wire.md")]
 #[cfg(doctest)]
 mod wire {}

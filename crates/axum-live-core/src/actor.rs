@@ -12,6 +12,7 @@ use tokio::{
 use tracing::{Span, debug, debug_span, error, trace, warn};
 
 use crate::{
+    allowance::{Allowance, Pace},
     close::{CloseCode, CloseReason},
     frame::{Decoder, Event, Frame},
     hooks::{Inbound, Panicked, Running},
@@ -29,6 +30,9 @@ const MAX_STRIKES: u8 = 16;
 /// Messages and reads of one session before what they caused is written and other tasks have their turn.
 const QUOTA: u32 = 32;
 
+/// Bytes that are read at once of a client that was slowed down, and may be held until it may go on.
+const SIP: usize = 4 << 10;
+
 /// One session's task: one socket, one hook at a time, polled side by side, so that a slow hook delays neither pings
 /// nor deliveries.
 pub(crate) struct Actor<V: Send + Sync + 'static> {
@@ -45,6 +49,7 @@ pub(crate) struct Actor<V: Send + Sync + 'static> {
     /// Undecodable messages since the last good one.
     strikes: u8,
     ear: Ear,
+    allowance: Allowance,
 }
 
 /// What has come and has to wait until a hook returns.
@@ -89,7 +94,7 @@ struct Closing {
 impl<V: Send + Sync + 'static> Actor<V> {
     pub(crate) fn new(session: Session<V>, stream: Stream, leftover: Bytes) -> Self {
         let settings = &session.shared.node.settings;
-        let decoder = Decoder::new(settings.read_limit, settings.fragment_limit);
+        let decoder = Decoder::new(settings.limits.read_limit, settings.limits.fragment_limit);
         let link = Link::new(stream);
         session.shared.outbox.open(link.shared());
         let held = (!leftover.is_empty()).then(|| Box::new(Held { message: None, rest: leftover.into() }));
@@ -106,6 +111,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
             quota: 0,
             strikes: 0,
             ear: Ear::Listening,
+            allowance: Allowance::default(),
         }
     }
 
@@ -149,7 +155,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 None => return false,
             },
             Slot::Busy(running) | Slot::Last(running) => {
-                let Poll::Ready(result) = running.poll(cx, &self.session) else { return false };
+                let Poll::Ready(result) = running.poll(cx, &self.session) else { return self.end_late_hook(cx) };
                 self.hook = if matches!(self.hook, Slot::Last(_)) { Slot::Done } else { Slot::Idle };
                 if let Err(Panicked) = result {
                     self.panicked();
@@ -158,6 +164,27 @@ impl<V: Send + Sync + 'static> Actor<V> {
             Slot::Idle | Slot::Done => return false,
         }
         true
+    }
+
+    /// Drops a hook that has passed its deadline; answers whether it did. A session that closes has another.
+    fn end_late_hook(&mut self, cx: &mut Context<'_>) -> bool {
+        let timeout = self.session.shared.node.settings.limits.hook_timeout.filter(|_| self.closing.is_none());
+        let (Slot::Busy(running), Some(timeout)) = (&mut self.hook, timeout) else { return false };
+        if !running.is_late(cx, timeout) {
+            return false;
+        }
+        self.session.shared.outbox.close(CloseReason::HookTimeout);
+        self.drop_hook(Slot::Idle);
+        true
+    }
+
+    fn drop_hook(&mut self, next: Slot) {
+        debug!(target: "axum_live", "a hook is dropped");
+        if let Slot::Busy(running) | Slot::Last(running) = mem::replace(&mut self.hook, next)
+            && let Err(Panicked) = running.cancel(&self.session)
+        {
+            self.panicked();
+        }
     }
 
     fn panicked(&self) {
@@ -190,9 +217,9 @@ impl<V: Send + Sync + 'static> Actor<V> {
         self.hook = running.map_or(Slot::Idle, Slot::Busy);
     }
 
-    /// Reads and decodes until a message waits or nothing is there.
+    /// Reads and decodes until a message waits, the client has to, or nothing is there.
     fn read(&mut self, cx: &mut Context<'_>) {
-        while !self.holds_message() && self.ear != Ear::Ended {
+        while !self.holds_message() && self.ear != Ear::Ended && !self.is_throttled(cx) {
             if let Some(held) = self.held.take() {
                 let mut rest = held.rest;
                 let taken = self.listen(cx, &mut rest);
@@ -205,8 +232,12 @@ impl<V: Send + Sync + 'static> Actor<V> {
             }
             self.quota -= 1;
             let mut scratch = Scratch::borrow();
-            match self.link.poll_read(cx, &mut scratch) {
-                Poll::Pending => break,
+            let most = if self.allowance.is_throttled() { SIP } else { scratch.len() };
+            match self.link.poll_read(cx, &mut scratch[..most]) {
+                Poll::Pending => {
+                    self.allowance.rest();
+                    break;
+                }
                 Poll::Ready(Ok(0)) => {
                     self.ear = Ear::Ended;
                     self.session.shared.outbox.close(CloseReason::Lost);
@@ -216,13 +247,44 @@ impl<V: Send + Sync + 'static> Actor<V> {
                     self.session.shared.outbox.close(CloseReason::Io(error.kind()));
                 }
                 Poll::Ready(Ok(count)) => {
+                    let node = &self.session.shared.node;
                     self.session.shared.pulse.heard();
+                    self.allowance.charge_bytes(count, node.millis(), &node.settings.limits);
                     let taken = self.listen(cx, &mut scratch[..count]);
                     self.hold(scratch[taken..count].into());
                 }
             }
         }
-        self.session.shared.pulse.set_deaf(self.holds_message());
+        self.session.shared.pulse.set_deaf(self.holds_message() || self.allowance.is_paused());
+    }
+
+    /// Whether the client has to wait until what it sent is within its rates. A session that closes reads on, for the
+    /// client's last word.
+    fn is_throttled(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.closing.is_some() || self.ear != Ear::Listening {
+            self.allowance.rest();
+            return false;
+        }
+        let (node, was_throttled) = (&self.session.shared.node, self.allowance.is_throttled());
+        match self.allowance.poll_pace(cx, &node.settings.limits, || node.millis()) {
+            Pace::Go => false,
+            Pace::Pause => {
+                if !was_throttled {
+                    debug!(target: "axum_live", "slowed down");
+                    node.counters.throttles.add_one();
+                }
+                true
+            }
+            Pace::Over => {
+                self.ear = Ear::Draining;
+                self.session.shared.outbox.close(CloseReason::RateLimited);
+                false
+            }
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.closing.is_none() && self.allowance.is_spent(&self.session.shared.node.settings.limits)
     }
 
     fn holds_message(&self) -> bool {
@@ -236,7 +298,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
         }
     }
 
-    /// Decodes up to the message that has to wait, and answers how many bytes that took.
+    /// Decodes up to the message that has to wait, or after which the client has to; answers how many bytes that took.
     fn listen(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> usize {
         let mut taken = 0;
         while self.ear == Ear::Listening {
@@ -248,11 +310,17 @@ impl<V: Send + Sync + 'static> Actor<V> {
                 }
                 Ok((count, event)) => {
                     taken += count;
-                    match event {
-                        None => return taken,
-                        Some(event) => self.hear(cx, event),
+                    let Some(event) = event else {
+                        if !self.decoder.is_idle() {
+                            self.session.shared.pulse.unfinished();
+                        }
+                        return taken;
+                    };
+                    if self.decoder.is_idle() {
+                        self.session.shared.pulse.finished();
                     }
-                    if self.holds_message() {
+                    self.hear(cx, event);
+                    if self.holds_message() || self.is_spent() {
                         return taken;
                     }
                 }
@@ -262,6 +330,11 @@ impl<V: Send + Sync + 'static> Actor<V> {
     }
 
     fn hear(&mut self, cx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Message(_) => self.allowance.charge_message(),
+            Event::Ping(_) | Event::Pong => self.allowance.charge_control(),
+            Event::Close(_) => {}
+        }
         match event {
             Event::Message(frame) if !self.session.is_closed() => {
                 if matches!(self.hook, Slot::Idle) && self.quota > 0 {
@@ -331,12 +404,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
             Slot::Busy(_) if is_late => Slot::Idle,
             _ => return false,
         };
-        debug!(target: "axum_live", "a hook is dropped");
-        if let Slot::Busy(running) | Slot::Last(running) = mem::replace(&mut self.hook, next)
-            && let Err(Panicked) = running.cancel(&self.session)
-        {
-            self.panicked();
-        }
+        self.drop_hook(next);
         true
     }
 
@@ -348,6 +416,10 @@ impl<V: Send + Sync + 'static> Actor<V> {
         }
         if closing.late {
             self.link.reset();
+            // Who has answered, and merely does not hang up, has lost nothing.
+            if !closing.shut {
+                self.session.shared.node.counters.cut_off.add_one();
+            }
             self.let_go();
             return true;
         }

@@ -9,6 +9,7 @@ use crate::{
     hooks::{Hook, Hooks, Inbound},
     id::SessionId,
     journal::JournalLimits,
+    limits::Limits,
     live::Live,
     message::Message,
     node::Node,
@@ -58,10 +59,8 @@ pub(crate) struct Settings {
     pub(crate) run_bytes: usize,
     pub(crate) backlog: Load,
     pub(crate) memory_budget: usize,
-    pub(crate) read_limit: usize,
+    pub(crate) limits: Limits,
     pub(crate) send_limit: usize,
-    pub(crate) fragment_limit: u32,
-    pub(crate) subscription_limit: usize,
     pub(crate) presence_linger: Duration,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) write_timeout: Duration,
@@ -228,16 +227,22 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
-    /// The largest message that a client may send, in bytes; 64 KiB by default. A larger one ends the session with
-    /// 1009 before it is read.
-    pub fn read_limit(mut self, bytes: usize) -> Self {
-        self.settings.read_limit = bytes;
+    /// What one client may do: the size of its messages, how fast they may come and how long each may take, and how long
+    /// a hook may; by default [`Limits::default`]. It replaces whatever limits were set before.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
         self
     }
 
-    /// In how many frames a client may send one message; 1,024 by default. One more ends the session with 1009.
+    /// [`Limits::read_limit`]: the largest message that a client may send, in bytes; 64 KiB by default.
+    pub fn read_limit(mut self, bytes: usize) -> Self {
+        self.settings.limits = self.settings.limits.read_limit(bytes);
+        self
+    }
+
+    /// [`Limits::fragment_limit`]: in how many frames a client may send one message; 1,024 by default.
     pub fn fragment_limit(mut self, frames: u32) -> Self {
-        self.settings.fragment_limit = frames;
+        self.settings.limits = self.settings.limits.fragment_limit(frames);
         self
     }
 
@@ -247,9 +252,9 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
-    /// How many topics one session may subscribe to; 128 by default.
+    /// [`Limits::subscription_limit`]: how many topics one session may subscribe to; 128 by default.
     pub fn subscription_limit(mut self, topics: usize) -> Self {
-        self.settings.subscription_limit = topics;
+        self.settings.limits = self.settings.limits.subscription_limit(topics);
         self
     }
 
@@ -340,10 +345,8 @@ impl Default for Settings {
             run_bytes: 64 << 10,
             backlog: Load { deliveries: 1 << 20, bytes: 64 << 20 },
             memory_budget: 256 << 20,
-            read_limit: 64 << 10,
+            limits: Limits::default(),
             send_limit: 16 << 20,
-            fragment_limit: 1024,
-            subscription_limit: 128,
             presence_linger: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
             write_timeout: Duration::from_secs(10),

@@ -18,9 +18,12 @@ pub(crate) struct Counters {
     pub(crate) refused: Tally<RefusalReason>,
     pub(crate) messages: Counter,
     pub(crate) undecodable: Counter,
+    pub(crate) throttles: Counter,
     pub(crate) overloads: Counter,
     pub(crate) evictions: Counter,
     pub(crate) hook_panics: Counter,
+    /// Sessions that we reset before all was said on both sides.
+    pub(crate) cut_off: Counter,
 }
 
 /// How a session ended, as far as others may have ended so.

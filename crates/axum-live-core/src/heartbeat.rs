@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -60,11 +60,13 @@ pub(crate) struct Rhythm {
     dead_after: u32,
     /// Ticks without a byte written after which a session with something to write is closed.
     pub(crate) write_patience: u32,
+    /// Ticks after which a message that was begun has to have come.
+    message_patience: u32,
 }
 
 impl Rhythm {
-    pub(crate) fn new(heartbeat: Heartbeat, write_timeout: Duration) -> Self {
-        let shortest = heartbeat.every.min(heartbeat.timeout).min(write_timeout);
+    pub(crate) fn new(heartbeat: Heartbeat, write_timeout: Duration, message_timeout: Duration) -> Self {
+        let shortest = heartbeat.every.min(heartbeat.timeout).min(write_timeout).min(message_timeout);
         let tick = (shortest / 8).clamp(Duration::from_millis(1), Duration::from_secs(1));
         let ticks =
             |time: Duration| u32::try_from(time.as_nanos().div_ceil(tick.as_nanos())).unwrap_or(u32::MAX).max(1);
@@ -73,6 +75,7 @@ impl Rhythm {
             ping_after: ticks(heartbeat.every),
             dead_after: ticks(heartbeat.every).saturating_add(ticks(heartbeat.timeout)),
             write_patience: ticks(write_timeout),
+            message_patience: ticks(message_timeout),
         }
     }
 }
@@ -83,6 +86,8 @@ pub(crate) struct Pulse {
     heard: AtomicBool,
     /// We do not read, so that we cannot hear.
     deaf: AtomicBool,
+    /// For how many ticks a message has been under way, and one; zero where none is.
+    unfinished: AtomicU16,
     silent: AtomicU32,
 }
 
@@ -92,6 +97,8 @@ pub(crate) enum Verdict {
     Alive,
     Ping,
     Dead,
+    /// A message was begun and has not come to its end.
+    Unfinished,
 }
 
 impl Pulse {
@@ -110,7 +117,24 @@ impl Pulse {
         self.deaf.store(deaf, Relaxed);
     }
 
+    /// No message is under way.
+    pub(crate) fn finished(&self) {
+        if self.unfinished.load(Relaxed) != 0 {
+            self.unfinished.store(0, Relaxed);
+        }
+    }
+
+    /// A message is under way, since now or since before.
+    pub(crate) fn unfinished(&self) {
+        if self.unfinished.load(Relaxed) == 0 {
+            self.unfinished.store(1, Relaxed);
+        }
+    }
+
     pub(crate) fn tick(&self, rhythm: &Rhythm) -> Verdict {
+        if self.tick_message() > rhythm.message_patience {
+            return Verdict::Unfinished;
+        }
         if self.heard.swap(false, Relaxed) {
             self.silent.store(0, Relaxed);
             return Verdict::Alive;
@@ -129,6 +153,17 @@ impl Pulse {
             Verdict::Alive
         }
     }
+
+    /// Counts a tick of the message under way, if there is one that we read; answers for how many it has been, this one
+    /// included. Past what can be counted, 18 hours of ticks of a second, there is no end to it.
+    fn tick_message(&self) -> u32 {
+        if self.deaf.load(Relaxed) {
+            return 0;
+        }
+        // It is no tick of a message that has come to its end meanwhile.
+        let count = |ticks: u16| ticks.checked_add(1).filter(|_| ticks > 0);
+        self.unfinished.fetch_update(Relaxed, Relaxed, count).map_or(0, u32::from)
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +176,7 @@ mod tests {
 
     #[test]
     fn silence_is_answered_by_a_ping_and_then_by_the_end() {
-        let rhythm = Rhythm::new(Heartbeat::default(), Duration::from_secs(10));
+        let rhythm = Rhythm::new(Heartbeat::default(), Duration::from_secs(10), Duration::from_secs(60));
         let pulse = Pulse::default();
         assert_eq!(silent_until(&pulse, &rhythm, &Verdict::Ping), 25);
         assert_eq!(silent_until(&pulse, &rhythm, &Verdict::Dead), 10);
@@ -149,7 +184,7 @@ mod tests {
 
     #[test]
     fn any_byte_starts_the_count_again_and_deafness_leaves_only_the_pings() {
-        let rhythm = Rhythm::new(Heartbeat::default(), Duration::from_secs(10));
+        let rhythm = Rhythm::new(Heartbeat::default(), Duration::from_secs(10), Duration::from_secs(60));
         let pulse = Pulse::default();
         silent_until(&pulse, &rhythm, &Verdict::Ping);
         pulse.set_deaf(true);
@@ -163,8 +198,41 @@ mod tests {
     }
 
     #[test]
+    fn message_is_unfinished_after_its_time_and_each_has_a_time_of_its_own() {
+        let rhythm = Rhythm::new(Heartbeat::danger_off(), Duration::from_secs(10), Duration::from_secs(60));
+        let pulse = Pulse::default();
+        let ticks_until_late = || (1..1000).find(|_| pulse.tick(&rhythm) == Verdict::Unfinished);
+        assert_eq!(ticks_until_late(), None);
+        pulse.unfinished();
+        assert_eq!(ticks_until_late(), Some(61));
+
+        pulse.finished();
+        assert_eq!(ticks_until_late(), None);
+        pulse.unfinished();
+        for _ in 0..50 {
+            assert_eq!(pulse.tick(&rhythm), Verdict::Alive);
+        }
+        pulse.unfinished();
+        pulse.set_deaf(true);
+        assert_eq!(ticks_until_late(), None);
+        pulse.set_deaf(false);
+        assert_eq!(ticks_until_late(), Some(11));
+    }
+
+    #[test]
+    fn message_without_a_deadline_is_never_late() {
+        let rhythm = Rhythm::new(Heartbeat::default(), Duration::from_secs(10), Duration::MAX);
+        let pulse = Pulse::default();
+        pulse.unfinished();
+        for _ in 0..1 << 17 {
+            pulse.heard();
+            assert_eq!(pulse.tick(&rhythm), Verdict::Alive);
+        }
+    }
+
+    #[test]
     fn a_heartbeat_that_is_off_never_ends_a_session() {
-        let rhythm = Rhythm::new(Heartbeat::danger_off(), Duration::from_secs(10));
+        let rhythm = Rhythm::new(Heartbeat::danger_off(), Duration::from_secs(10), Duration::MAX);
         let pulse = Pulse::default();
         assert!((0..100_000).all(|_| pulse.tick(&rhythm) == Verdict::Alive));
     }

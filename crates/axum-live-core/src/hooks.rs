@@ -2,10 +2,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{self, Instant, Sleep};
 
 use crate::{close::CloseReason, frame::Frame, message::Message, session::Session, user::UserId};
 
@@ -15,9 +16,12 @@ type HookFuture = Pin<Box<Timed<dyn Future<Output = ()> + Send>>>;
 pub(crate) struct Running(Option<HookFuture>);
 
 pin_project! {
-    /// A hook's future, and when it was first polled: beside it, so that a session without a hook has no room for it.
+    /// A hook's future, when it was first polled and when it has to have ended: beside it, so that a session without a
+    /// hook has no room for that.
     struct Timed<F: ?Sized> {
         since: Option<Instant>,
+        // Of a hook that waits and has a deadline.
+        deadline: Option<Pin<Box<Sleep>>>,
         #[pin]
         future: F,
     }
@@ -55,7 +59,9 @@ impl<A: 'static> Hook<A> {
         F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        Self(Box::new(move |arguments| Box::pin(Timed { since: None, future: hook.clone()(arguments) })))
+        Self(Box::new(move |arguments| {
+            Box::pin(Timed { since: None, deadline: None, future: hook.clone()(arguments) })
+        }))
     }
 
     pub(crate) fn start(&self, arguments: A) -> Running {
@@ -109,6 +115,15 @@ impl Running {
             stopwatch.ended(session.id(), then - since);
         }
         result
+    }
+
+    /// Whether a hook that waits has for longer than it may; the task of `cx` is woken when it has.
+    pub(crate) fn is_late(&mut self, cx: &mut Context<'_>, timeout: Duration) -> bool {
+        let Some(hook) = self.0.as_mut().map(|hook| hook.as_mut().project()) else { return false };
+        let Some(since) = *hook.since else { return false };
+        let deadline =
+            hook.deadline.get_or_insert_with(|| Box::pin(time::sleep(timeout.saturating_sub(since.elapsed()))));
+        deadline.as_mut().poll(cx).is_ready()
     }
 
     /// Drops the hook where it is. What it holds is the user's too.

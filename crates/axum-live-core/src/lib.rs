@@ -5,13 +5,16 @@
 //! and [`Pending::open`], which takes the upgraded [`Stream`].
 
 mod actor;
+mod allowance;
 mod attendance;
 mod backlog;
 mod budget;
 mod builder;
+mod clock;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
@@ -19,6 +22,7 @@ mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod grant;
 mod heartbeat;
 mod hooks;
 mod hub;
@@ -29,6 +33,7 @@ mod instructions;
 #[cfg(all(test, axum_live_loom))]
 mod interleavings;
 mod journal;
+mod limits;
 mod linger;
 mod live;
 mod message;
@@ -36,7 +41,9 @@ mod node;
 mod outbox;
 mod pending;
 mod presence;
+mod rate;
 mod refusal;
+mod renewals;
 #[cfg(feature = "metrics")]
 mod report;
 mod roster;
@@ -57,18 +64,22 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;
+pub use grant::Grant;
 pub use heartbeat::Heartbeat;
 pub use id::{InvalidSessionId, SessionId};
 pub use journal::{ClosedSession, Excerpt, JournalEntry, JournalEvent};
+pub use limits::Limits;
 pub use live::{AcceptError, Live, PublishError};
 pub use message::{EncodeError, Message, Payload};
 pub use pending::Pending;
 pub use presence::{Presence, PresenceError, Present};
+pub use rate::Rate;
 pub use refusal::RefusalReason;
-pub use session::{SendError, Session, SessionInfo};
+pub use session::{RenewError, SendError, Session, SessionInfo};
 pub use session_stats::{SessionPhase, SessionStats};
 pub use shutdown::ShutdownReport;
 pub use stats::Stats;

@@ -4,7 +4,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::SystemTime,
 };
 
 use parking_lot::Mutex;
@@ -16,11 +15,13 @@ use crate::{
     backlog::Overloaded,
     budget::Budget,
     builder::Settings,
+    clock::wall_clock,
     close::CloseReason,
     counters::Counters,
     directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
+    grant::Lease,
     heartbeat::{Rhythm, Verdict},
     hooks::Hooks,
     hub::Hub,
@@ -83,7 +84,7 @@ impl<V> Node<V> {
             attendance: Attendance::default(),
             lingerer: Lingerer::default(),
             hooks,
-            rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout),
+            rhythm: Rhythm::new(settings.heartbeat, settings.write_timeout, settings.limits.message_timeout),
             stopwatch: Stopwatch::new(settings.slow_hook),
             settings,
             counters: Counters::default(),
@@ -101,14 +102,14 @@ impl<V> Node<V> {
 
     /// Makes a session and enters it in the directory, unless no id is free. Ids come from the user's code, so they are
     /// asked for with no guard held.
-    pub(crate) fn enter(self: &Arc<Self>, value: V, info: SessionInfo) -> Option<Session<V>> {
+    pub(crate) fn enter(self: &Arc<Self>, grant: (V, Lease), info: SessionInfo) -> Option<Session<V>> {
         const TRIES: usize = 8;
 
-        let user = self.hooks.user_of(&value);
+        let user = self.hooks.user_of(&grant.0);
         for _ in 0..TRIES {
             let id = (self.settings.new_id)();
             if let Some(place) = self.sessions.vacancy(&id) {
-                let session = Session::new(id, value, user, info, Arc::clone(self));
+                let session = Session::new(id, grant, user, info, Arc::clone(self));
                 place.fill(session.clone());
                 if let Some(journals) = &self.journals {
                     journals.open(id);
@@ -136,6 +137,11 @@ impl<V> Node<V> {
     /// Seconds since the node was made.
     pub(crate) fn seconds(&self) -> u32 {
         u32::try_from(self.born.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since the node was made, which come round.
+    pub(crate) fn millis(&self) -> u32 {
+        self.born.elapsed().as_millis() as u32
     }
 
     /// How many sessions have not begun to end.
@@ -182,8 +188,13 @@ impl<V> Node<V> {
 
     /// One tick of the heartbeat, for every open session.
     pub(crate) fn sweep(&self) {
+        let now = wall_clock();
+        let mut expired = Vec::new();
         self.sessions.for_each(|session| {
             let shared = &session.shared;
+            if shared.lease.end_if_due(now) {
+                expired.push(session.clone());
+            }
             if !session.has_opened() {
                 return;
             }
@@ -191,9 +202,13 @@ impl<V> Node<V> {
                 Verdict::Alive => {}
                 Verdict::Ping => shared.outbox.push_control(Frame::ping(b"")),
                 Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
+                Verdict::Unfinished => drop(shared.outbox.close(CloseReason::MessageTimeout)),
             }
             shared.outbox.tick(self.rhythm.write_patience);
         });
+        for session in expired {
+            session.end(CloseReason::Expired);
+        }
     }
 
     /// Visits all sessions, and answers what they are about.
@@ -308,7 +323,7 @@ impl<V: Send + Sync + 'static> Node<V> {
                     path: session.path().into(),
                     peer: session.peer_addr(),
                     reason,
-                    at: SystemTime::now(),
+                    at: wall_clock(),
                     journal: Vec::new(),
                 });
             }

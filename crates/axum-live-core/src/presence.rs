@@ -129,7 +129,7 @@ impl<V: Send + Sync + 'static> Presence<V> {
             return Err(PresenceError::Closed);
         }
         let node = &self.live.node;
-        let limit = node.settings.subscription_limit;
+        let limit = node.settings.limits.subscription_limit;
         let track = || node.attendance.track(&node.hub, &self.topic, &attendee, meta);
         session.shared.rare().tracks.enter(&self.topic, limit, track)?;
         Ok(())

@@ -77,6 +77,12 @@ const COUNTERS: &[Metric<u64>] = &[
         help: "messages from clients that could not be decoded, and were dropped",
     },
     Metric {
+        name: "axum_live_throttles_total",
+        unit: Unit::Count,
+        read: Stats::throttles,
+        help: "times that a client was slowed down because it sent more than its limits allow",
+    },
+    Metric {
         name: "axum_live_publications_total",
         unit: Unit::Count,
         read: Stats::publications,

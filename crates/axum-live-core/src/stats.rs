@@ -38,6 +38,7 @@ pub struct Stats {
     pub(crate) refused: BTreeMap<RefusalReason, u64>,
     pub(crate) messages: u64,
     pub(crate) undecodable: u64,
+    pub(crate) throttles: u64,
     pub(crate) publications: u64,
     pub(crate) deliveries: u64,
     pub(crate) overloads: u64,
@@ -173,6 +174,12 @@ impl Stats {
         self.undecodable
     }
 
+    /// How many times a client was slowed down because it sent more than its [`Limits`](crate::Limits) allow, since the
+    /// start. It counts once until the client has nothing more to say.
+    pub fn throttles(&self) -> u64 {
+        self.throttles
+    }
+
     /// Publications that somebody was to get, since the start: to a topic, to a user, to all, and the notices of presence.
     pub fn publications(&self) -> u64 {
         self.publications
@@ -251,6 +258,7 @@ impl<V: Send + Sync + 'static> Live<V> {
             refused: counters.refused.totals(),
             messages: counters.messages.total(),
             undecodable: counters.undecodable.total(),
+            throttles: counters.throttles.total(),
             publications: handed_over.publications,
             deliveries: handed_over.deliveries,
             overloads: counters.overloads.total(),

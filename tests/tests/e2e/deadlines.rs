@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum_live::{CloseReason, Frame as Payload, Heartbeat, Live, Message, Session};
+use axum_live::{CloseReason, Frame as Payload, Heartbeat, Limits, Live, Message, Rate, Session};
 use axum_live_test::{Frame, RawSocket, Request};
 use tokio::{net::TcpSocket, sync::mpsc};
 
@@ -205,7 +205,9 @@ async fn c30_a_ping_flood_by_a_client_that_never_reads_holds_bounded_memory_and_
     const MOST: usize = 64 << 10;
 
     let (handles, mut handled) = mpsc::unbounded_channel();
-    let builder = Live::builder().write_timeout(millis(300)).close_timeout(millis(60_000)).on_message(
+    let unlimited = Rate::danger_unlimited();
+    let limits = Limits::default().control_rate(unlimited).byte_rate(unlimited).message_rate(unlimited);
+    let builder = Live::builder().limits(limits).write_timeout(millis(300)).close_timeout(millis(60_000)).on_message(
         async move |_: Session<()>, _: Message| {
             handles.send(()).unwrap();
         },

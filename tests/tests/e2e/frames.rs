@@ -140,6 +140,8 @@ async fn c28_fragments_that_add_up_past_the_limit_are_1009() {
     // From the second header, of a frame that would fit alone.
     let more = Frame::new(Frame::CONTINUATION, "").declaring(40_000);
     refuses(&mut node, &bytes(&[begun.clone(), more]), 1009).await;
+    let more = Frame::new(Frame::CONTINUATION, "").declaring(25_537);
+    refuses(&mut node, &bytes(&[begun.clone(), more]), 1009).await;
     accepts(&mut node, &[begun, Frame::new(Frame::CONTINUATION, vec![2; 25_536])]).await;
 }
 

@@ -1,9 +1,13 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    future,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::Query, http::StatusCode};
 use axum_live::{
-    Builder, ClientError, Data, Frame, Heartbeat, Live, LiveLayer, Message, MessageRouter, Params, Session,
-    SubscriptionPolicy, accept,
+    Builder, ClientError, Data, Frame, Grant, Heartbeat, Limits, Live, LiveLayer, Message, MessageRouter, Params, Rate,
+    Session, SubscriptionPolicy, accept,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -37,9 +41,18 @@ impl App {
             .queue_size(usize::MAX)
             .queue_bytes(64 << 20)
             .build();
+        let hasty =
+            Limits::default().message_timeout(Duration::from_millis(50)).hook_timeout(Duration::from_millis(50));
+        let hasty = builder().limits(hasty).build();
+        let wary =
+            Limits::default().message_rate(Rate::per_second(1000).burst(1)).throttle_timeout(Duration::from_millis(1));
+        let wary = builder().limits(wary).build();
         let poor = builder().memory_budget(1 << 20).queue_bytes(64 << 20).build();
         let router = Router::new()
             .route("/poor", LiveLayer::new(&poor, authenticate).handler(accept))
+            .route("/brief", LiveLayer::new(&live, briefly).handler(accept))
+            .route("/hasty", LiveLayer::new(&hasty, authenticate).handler(accept))
+            .route("/wary", LiveLayer::new(&wary, authenticate).handler(accept))
             .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
             .route("/restless", LiveLayer::new(&restless, authenticate).handler(accept));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -59,6 +72,7 @@ fn builder() -> Builder<User> {
         .on("enter", enter)
         .on("bye", bye)
         .on("flood", flood)
+        .on("hang", future::pending::<()>)
         .on("panic", panic);
     Live::builder()
         .user(|user: &User| user.user.clone())
@@ -69,6 +83,10 @@ fn builder() -> Builder<User> {
 
 async fn authenticate(Query(user): Query<User>) -> Result<User, StatusCode> {
     if user.user.is_empty() { Err(StatusCode::UNAUTHORIZED) } else { Ok(user) }
+}
+
+async fn briefly(Query(user): Query<User>) -> Result<Grant<User>, StatusCode> {
+    Ok(Grant::new(user).until(SystemTime::now() + Duration::from_secs(1)))
 }
 
 async fn own(session: Session<User>, Params(user): Params<String>) -> bool {

@@ -58,8 +58,7 @@ impl Decoder {
     }
 
     /// Whether no message and no frame is under way.
-    #[cfg(any(test, fuzzing))]
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.partial.is_none()
     }
 

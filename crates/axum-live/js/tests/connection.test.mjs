@@ -43,7 +43,7 @@ describe('connecting', () => {
     assert.equal(live.state, 'open');
   });
 
-  test('connect while under way opens no second socket', async () => {
+  test('c76 connect while under way opens no second socket', async () => {
     let given, asked = 0;
     const live = world.client({ token: () => new Promise((resolve) => { given = resolve; asked++; }) });
     live.connect();
@@ -222,7 +222,7 @@ describe('coming back', () => {
   });
 
   test('it stays away after 4500 to 4999', async () => {
-    for (const code of [4500, 4750, 4999]) {
+    for (const code of [4500, 4501, 4750, 4999]) {
       world = new World();
       const live = await world.opened();
       world.socket.lose(code, 'too many odd messages');

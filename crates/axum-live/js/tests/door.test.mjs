@@ -16,6 +16,18 @@ describe('token', () => {
     assert.deepEqual(world.sockets.map(({ url }) => new URL(url).search), ['?room=a&key=t%261', '?room=a&key=t%262']);
   });
 
+  test('c56 after 4001 it is asked anew, and the session comes back with a fresh one', async () => {
+    let count = 0;
+    const live = world.client({ token: async () => `t${++count}` });
+    await world.open();
+    world.socket.lose(4001, 'the credentials have expired');
+    assert.equal(live.state, 'waiting');
+    await world.clock.pass(10_000);
+    await world.open();
+    assert.equal(live.state, 'open');
+    assert.deepEqual(world.sockets.map(({ url }) => new URL(url).search), ['?token=t1', '?token=t2']);
+  });
+
   test('undefined and null add nothing', async () => {
     for (const token of [() => undefined, async () => null, undefined]) {
       world = new World();

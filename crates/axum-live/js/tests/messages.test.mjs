@@ -178,7 +178,7 @@ describe('listening', () => {
     assert.throws(() => live.subscribe('a', null), TypeError);
   });
 
-  test('a forged frame never throws and harms nobody', async () => {
+  test('c76 a forged frame never throws and harms nobody', async () => {
     const live = await world.opened();
     live.on('*', hear('*'));
     const forged = ['', ' ', 'not json', 'null', '[]', '{}', '7', '"topic"', '[{"topic":"a"}]', '{"topic":7}', '{"topic":null}',

@@ -58,7 +58,7 @@ describe('the page', () => {
     assert.equal(live.status.attempt, 1);
   });
 
-  test('offline gives the socket up, so that what is sent is kept', async () => {
+  test('c76 offline gives the socket up, so that what is sent is kept', async () => {
     const live = await world.opened();
     world.clock.luck = 0.999;
     await world.hears('offline');
@@ -86,7 +86,7 @@ describe('the page', () => {
     assert.equal(world.sockets.length, 2);
   });
 
-  test('a page that goes into the cache closes its socket, waits, and returns at once', async () => {
+  test('c76 a page that goes into the cache closes its socket, waits, and returns at once', async () => {
     const live = await world.opened();
     live.subscribe('a', () => {});
     await world.hears('pagehide', { persisted: true });

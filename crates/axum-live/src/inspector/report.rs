@@ -211,6 +211,7 @@ fn closed<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<ClosedRow
 fn counters(stats: &Stats) -> Page<CounterRow> {
     let faults = [
         ("messages that could not be decoded", stats.undecodable_messages()),
+        ("clients slowed down, for they sent too much", stats.throttles()),
         ("publications refused, for too many were under way", stats.overloaded_publications()),
         ("sessions ended, for the node was short of memory", stats.evictions()),
         ("hooks that panicked", stats.hook_panics()),

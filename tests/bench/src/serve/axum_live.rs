@@ -1,7 +1,7 @@
 use std::{error::Error, io, net::Ipv4Addr, time::Instant};
 
 use axum::Router;
-use axum_live::{Live, LiveLayer, Message, Session, accept};
+use axum_live::{Limits, Live, LiveLayer, Message, Rate, Session, accept};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{net::TcpListener, task};
@@ -28,10 +28,12 @@ enum Caller {
     Thread,
 }
 
-/// axum-live as it comes: no setting differs from the default.
+/// axum-live as it comes: no setting differs from the default, but that a client may publish as fast as it can.
 #[tokio::main]
 pub(super) async fn run(port: u16) -> io::Result<()> {
-    let live = Live::<()>::builder().on_message(on_message).build();
+    let unlimited = Rate::danger_unlimited();
+    let limits = Limits::default().message_rate(unlimited).byte_rate(unlimited);
+    let live = Live::<()>::builder().limits(limits).on_message(on_message).build();
     let app = Router::new().route("/ws", LiveLayer::anonymous(&live).handler(accept));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     announce(listener.local_addr()?)?;

@@ -13,7 +13,7 @@ pub(super) fn decode(wire: &[u8], pieces: &[usize]) -> (Vec<Event>, Option<Viola
     let mut received = 0;
     let mut pieces = pieces.iter().cycle();
     while received < wire.len() {
-        let piece = (*pieces.next().unwrap()).clamp(1, wire.len() - received);
+        let piece = (*pieces.next().expect("a cycle does not end")).clamp(1, wire.len() - received);
         let mut input = &mut wire[received..received + piece];
         received += piece;
         loop {

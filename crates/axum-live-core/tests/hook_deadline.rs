@@ -1,0 +1,162 @@
+//! How long a hook may take, on a clock that is paused and a stream in memory.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+use std::{future::pending, time::Duration};
+
+use axum_live_core::{Builder, CloseReason, Heartbeat, Limits, Live, Message, Session, SessionInfo, Stream};
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+const PING: [u8; 2] = [0x89, 0];
+const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
+
+/// Longer than anything takes that is to happen.
+const LONG: Duration = Duration::from_secs(1000);
+
+/// An open session, with the client's end of its stream and the reasons that `on_close` got.
+struct Opened {
+    live: Live<()>,
+    session: Session<()>,
+    client: DuplexStream,
+    reasons: mpsc::UnboundedReceiver<CloseReason>,
+}
+
+impl Opened {
+    fn new(builder: Builder<()>) -> Self {
+        let (tell, reasons) = mpsc::unbounded_channel();
+        let live =
+            builder.on_close(async move |_: Session<()>, reason: CloseReason| tell.send(reason).unwrap()).build();
+        let pending = live.accept((), SessionInfo::default()).unwrap();
+        let session = pending.session().clone();
+        let (client, server) = duplex(4096);
+        pending.open(Stream::Other(Box::new(server)), Bytes::new());
+        Self { live, session, client, reasons }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.client.write_all(bytes).await.unwrap();
+    }
+
+    async fn expect(&mut self, bytes: &[u8]) {
+        let mut said = vec![0; bytes.len()];
+        timeout(LONG, self.client.read_exact(&mut said)).await.unwrap().unwrap();
+        assert_eq!(said, bytes);
+    }
+
+    async fn expect_hook_timeout(&mut self) {
+        let mut said = [0; 4];
+        timeout(LONG, self.client.read_exact(&mut said)).await.unwrap().unwrap();
+        assert_eq!((said[0], u16::from_be_bytes([said[2], said[3]])), (0x88, 4014));
+        assert_eq!(timeout(LONG, self.reasons.recv()).await, Ok(Some(CloseReason::HookTimeout)));
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Hooks have so many seconds.
+fn within(timeout: u64) -> Builder<()> {
+    Live::builder().limits(Limits::default().hook_timeout(seconds(timeout)))
+}
+
+fn text(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend_from_slice(payload.as_bytes());
+    frame
+}
+
+#[tokio::test(start_paused = true)]
+async fn c48_our_pings_and_deliveries_go_on_until_a_hook_that_never_returns_is_4014_at_its_deadline() {
+    let connect = within(60).on_connect(async |session: Session<()>| {
+        session.subscribe("t").unwrap();
+        pending().await;
+    });
+    let message = within(60).on_message(async |session: Session<()>, _: Message| {
+        session.subscribe("t").unwrap();
+        pending().await;
+    });
+    for builder in [connect, message] {
+        let mut opened = Opened::new(builder);
+        let start = Instant::now();
+        opened.send(&text(r#"{"topic":"go"}"#)).await;
+        for _ in 0..2 {
+            opened.expect(&PING).await;
+            opened.send(&PONG).await;
+            assert_eq!(opened.live.publish("t", &1).unwrap(), 1);
+            opened.expect(b"\x81\x16{\"topic\":\"t\",\"data\":1}").await;
+        }
+        opened.expect_hook_timeout().await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+        assert_eq!(opened.live.publish("t", &1).unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c48_a_hook_may_take_as_long_as_it_likes_unless_a_deadline_is_set() {
+    let quiet = Live::builder().heartbeat(Heartbeat::danger_off());
+    let opened = Opened::new(quiet.on_connect(async |_: Session<()>| pending().await));
+    assert!(timeout(100 * LONG, opened.session.closed()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c48_each_call_of_a_hook_has_a_deadline_of_its_own() {
+    let mut opened = Opened::new(within(10).heartbeat(Heartbeat::danger_off()).on_message(
+        async |_: Session<()>, message: Message| {
+            sleep(seconds(message.json().unwrap())).await;
+        },
+    ));
+    let calls = [9, 9, 0, 9].map(|seconds| text(&format!(r#"{{"topic":"wait","data":{seconds}}}"#)));
+    opened.send(&calls.concat()).await;
+    assert!(timeout(LONG, opened.session.closed()).await.is_err(), "{:?}", opened.session.close_reason());
+    assert_eq!(opened.live.stats().messages(), 4);
+
+    let start = Instant::now();
+    opened.send(&text(r#"{"topic":"wait","data":11}"#)).await;
+    opened.expect_hook_timeout().await;
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_close_has_no_deadline() {
+    let (tell, mut ended) = mpsc::unbounded_channel();
+    let live = within(1)
+        .on_close(async move |_: Session<()>, _: CloseReason| {
+            sleep(seconds(100)).await;
+            tell.send(()).unwrap();
+        })
+        .build();
+    let (_client, server) = duplex(4096);
+    live.accept((), SessionInfo::default()).unwrap().open(Stream::Other(Box::new(server)), Bytes::new());
+    sleep(seconds(1)).await;
+    live.sessions()[0].close();
+    assert_eq!(timeout(LONG, ended.recv()).await, Ok(Some(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_behind_a_hook_that_is_late_is_not_handled() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut opened = Opened::new(within(1).on_message(async move |_: Session<()>, message: Message| {
+        tell.send(message.topic().to_owned()).unwrap();
+        pending().await;
+    }));
+    opened.send(&[text(r#"{"topic":"first"}"#), text(r#"{"topic":"second"}"#)].concat()).await;
+    opened.expect_hook_timeout().await;
+    assert_eq!(told.try_recv().as_deref(), Ok("first"));
+    assert!(told.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_runs_when_its_session_closes_has_the_close_timeout_and_no_other() {
+    let mut opened = Opened::new(within(1).on_connect(async |session: Session<()>| {
+        session.close();
+        sleep(seconds(4)).await;
+        session.extensions().insert("it came to its end");
+    }));
+    assert!(matches!(timeout(LONG, opened.reasons.recv()).await, Ok(Some(CloseReason::Application { .. }))));
+    assert!(opened.session.extensions().get::<&str>().is_some());
+}

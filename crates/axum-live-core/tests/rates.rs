@@ -1,0 +1,178 @@
+//! How fast a client may send, at the edges of its rates, on a clock that is paused and a stream in memory.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+use std::{iter, time::Duration};
+
+use axum_live_core::{Builder, CloseReason, Frame, Heartbeat, Limits, Live, Rate, Session, SessionInfo, Stream};
+use bytes::Bytes;
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An open session, with the client's end of its stream and the messages that came to the hook.
+struct Opened {
+    live: Live<()>,
+    session: Session<()>,
+    client: DuplexStream,
+    messages: mpsc::UnboundedReceiver<Frame>,
+}
+
+/// Opens a session whose client may write so many bytes that are not read.
+fn open(builder: Builder<()>, room: usize) -> Opened {
+    let (tell, messages) = mpsc::unbounded_channel();
+    let live = builder.on_frame(async move |_: Session<()>, frame: Frame| tell.send(frame).unwrap()).build();
+    let pending = live.accept((), SessionInfo::default()).unwrap();
+    let session = pending.session().clone();
+    let (client, server) = duplex(room);
+    pending.open(Stream::Other(Box::new(server)), Bytes::new());
+    Opened { live, session, client, messages }
+}
+
+fn limited(limits: Limits) -> Builder<()> {
+    Live::builder().limits(limits).heartbeat(Heartbeat::danger_off())
+}
+
+fn frame(first: u8, payload: &str) -> Vec<u8> {
+    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend_from_slice(payload.as_bytes());
+    frame
+}
+
+fn text(payload: &str) -> Vec<u8> {
+    frame(0x81, payload)
+}
+
+fn ping(payload: &str) -> Vec<u8> {
+    frame(0x89, payload)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Within a tick or two of the sweep.
+fn assert_about(elapsed: Duration, expected: u64) {
+    assert!((seconds(expected)..=seconds(expected + 2)).contains(&elapsed), "{elapsed:?} is not about {expected} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c40_as_many_messages_as_may_come_at_once_do_and_the_next_wait_their_turn() {
+    let mut opened = open(limited(Limits::default().message_rate(Rate::per_second(10).burst(20))), 1 << 20);
+    let start = Instant::now();
+    for number in 0..20 {
+        opened.client.write_all(&text(&number.to_string())).await.unwrap();
+        assert_eq!(opened.messages.recv().await.unwrap().payload(), number.to_string().as_bytes());
+    }
+    assert_eq!((start.elapsed(), opened.live.stats().throttles()), (Duration::ZERO, 0));
+
+    for number in 0..100 {
+        opened.client.write_all(&text(&number.to_string())).await.unwrap();
+    }
+    for number in 0..100 {
+        assert_eq!(opened.messages.recv().await.unwrap().payload(), number.to_string().as_bytes());
+        let due = Duration::from_millis(100) * number;
+        assert!((due..=due + seconds(1)).contains(&start.elapsed()), "{number} after {:?}", start.elapsed());
+    }
+    assert_eq!((opened.session.close_reason(), opened.live.stats().throttles()), (None, 1));
+
+    // Two seconds of silence make up for all.
+    sleep(seconds(3)).await;
+    let start = Instant::now();
+    for number in 0..20 {
+        opened.client.write_all(&text(&number.to_string())).await.unwrap();
+        opened.messages.recv().await.unwrap();
+    }
+    assert_eq!((start.elapsed(), opened.live.stats().throttles()), (Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c40_a_client_that_floods_on_is_4013_and_is_read_at_its_rate_until_then() {
+    let limits = Limits::default().message_rate(Rate::per_second(10).burst(20)).throttle_timeout(seconds(15));
+    let mut opened = open(limited(limits), 256);
+    let start = Instant::now();
+    let flood = text("more").repeat(1000);
+    tokio::select! {
+        flooded = opened.client.write_all(&flood) => flooded.unwrap(),
+        () = opened.session.closed() => {}
+    }
+    assert_about(start.elapsed(), 15);
+    assert_eq!(opened.session.close_reason(), Some(CloseReason::RateLimited));
+    let handled = iter::from_fn(|| opened.messages.try_recv().ok()).count();
+    assert!((150..=175).contains(&handled), "{handled} messages were handled");
+
+    // It goes on, and what it says is dropped, so that it learns why.
+    let mut close = [0; 4];
+    let _ = timeout(seconds(1), opened.client.write_all(&flood)).await;
+    opened.client.read_exact(&mut close).await.unwrap();
+    assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, 4013));
+    assert!(opened.messages.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c40_bytes_have_a_rate_whatever_messages_they_make() {
+    let limits = Limits::default().byte_rate(Rate::per_second(100).burst(1000)).throttle_timeout(HOUR);
+    let mut opened = open(limited(limits), 256);
+    let start = Instant::now();
+    // A message that goes on for as long as it likes is bound by it as well.
+    opened.client.write_all(&frame(0x01, &"x".repeat(100))).await.unwrap();
+    for _ in 0..50 {
+        opened.client.write_all(&frame(0x00, &"x".repeat(100))).await.unwrap();
+    }
+    opened.client.write_all(&frame(0x80, "")).await.unwrap();
+    let message = opened.messages.recv().await.unwrap();
+    assert_eq!(message.payload().len(), 5100);
+    assert_about(start.elapsed(), (5100 + 52 * 6 - 1000) / 100 - 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c30_a_flood_of_pings_by_a_client_that_reads_is_slowed_down_and_then_4013() {
+    let mut opened = open(Live::builder(), 4096);
+    let start = Instant::now();
+    let (mut reads, mut writes) = io::split(opened.client);
+    let reader = tokio::spawn(async move {
+        let mut said = Vec::new();
+        let _ = timeout(HOUR, reads.read_to_end(&mut said)).await;
+        said
+    });
+    let flood = async { while writes.write_all(&ping("!").repeat(100)).await.is_ok() {} };
+    tokio::select! {
+        () = flood => {}
+        () = opened.session.closed() => {}
+    }
+    assert_about(start.elapsed(), 30);
+    assert_eq!(opened.session.close_reason(), Some(CloseReason::RateLimited));
+    drop(writes);
+    let said = reader.await.unwrap();
+    let pongs = said.chunks_exact(3).take_while(|chunk| *chunk == [0x8A, 1, b'!']).count();
+    // Of what came at once the latest are answered.
+    assert!((30 * 50..32 * 50).contains(&pongs), "{pongs} pongs");
+    assert!(opened.messages.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pong_is_missed_from_a_client_that_we_made_wait() {
+    let limits = Limits::default().byte_rate(Rate::per_second(1).burst(1));
+    let builder = Live::builder().limits(limits).heartbeat(Heartbeat::every(seconds(2)).timeout(seconds(2)));
+    let mut opened = open(builder, 256);
+    opened.client.write_all(&text(&"x".repeat(120))).await.unwrap();
+    let start = Instant::now();
+    // It is pinged all the time, and from when on we listen again it has to answer.
+    opened.session.closed().await;
+    assert_about(start.elapsed(), 126 + 2);
+    assert_eq!(opened.session.close_reason(), Some(CloseReason::NoPong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_tells_of_each_frame_of_a_fast_display_is_never_slowed_down() {
+    let mut opened = open(Live::builder(), 4096);
+    for _ in 0..240 * 60 {
+        opened.client.write_all(&text(r#"{"topic":"cursor","data":{"x":1023.5,"y":767.25}}"#)).await.unwrap();
+        opened.messages.recv().await.unwrap();
+        sleep(seconds(1) / 240).await;
+    }
+    assert_eq!((opened.live.stats().throttles(), opened.session.close_reason()), (0, None));
+}
