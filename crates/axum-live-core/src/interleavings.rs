@@ -215,6 +215,29 @@ fn c51_frame_published_while_the_session_closes_is_written_before_the_close_fram
 }
 
 #[test]
+fn c51_what_is_sent_behind_a_publication_while_the_session_closes_is_written_or_refused() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
+        client.subscribe(&hub).unwrap();
+        let sender = thread::spawn({
+            let (hub, client) = (Arc::clone(&hub), client.clone());
+            move || {
+                Bench::publish(&hub, "published");
+                client.outbox.send(Frame::text("sent"))
+            }
+        });
+        // Set while the lane is not clear, the latch comes before the close frame.
+        client.outbox.close(CloseReason::NoPong);
+        let sent = sender.join().unwrap();
+
+        let written = client.written();
+        let is_written = written.windows(4).any(|window| window == b"sent");
+        assert_eq!(is_written, sent.is_ok(), "{sent:?}");
+    });
+}
+
+#[test]
 fn c52_nothing_is_sent_to_a_session_that_has_ended_while_others_publish() {
     loom::model(|| {
         let bench = Bench::new();
