@@ -416,6 +416,10 @@ impl<V: Send + Sync + 'static> Actor<V> {
         }
         if closing.late {
             self.link.reset();
+            // Who has answered, and merely does not hang up, has lost nothing.
+            if !closing.shut {
+                self.session.shared.node.counters.cut_off.add_one();
+            }
             self.let_go();
             return true;
         }

@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) overloads: Counter,
     pub(crate) evictions: Counter,
     pub(crate) hook_panics: Counter,
+    /// Sessions that we reset before all was said on both sides.
+    pub(crate) cut_off: Counter,
 }
 
 /// How a session ended, as far as others may have ended so.

@@ -6,7 +6,9 @@ use std::{collections::VecDeque, fmt, net::SocketAddr, sync::Arc, time::SystemTi
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-use crate::{close::CloseReason, frame::Frame, id::SessionId, message::topic_of, topic::Topic, user::UserId};
+use crate::{
+    clock::wall_clock, close::CloseReason, frame::Frame, id::SessionId, message::topic_of, topic::Topic, user::UserId,
+};
 
 /// Sessions that have closed and are still told of.
 const CLOSED: usize = 128;
@@ -162,7 +164,7 @@ impl Journals {
 
     /// Notes something, unless the session's journal has ended.
     pub(crate) fn note(&self, id: &SessionId, event: JournalEvent) {
-        let entry = JournalEntry { at: SystemTime::now(), event };
+        let entry = JournalEntry { at: wall_clock(), event };
         if let Some(mut journal) = self.open.get_mut(id) {
             self.push(&mut journal, entry);
         }
@@ -245,7 +247,7 @@ mod tests {
             path: "/ws".into(),
             peer: None,
             reason: CloseReason::Lost,
-            at: SystemTime::now(),
+            at: wall_clock(),
             journal: Vec::new(),
         };
         journals.close(closed());

@@ -10,13 +10,19 @@ mod attendance;
 mod backlog;
 mod budget;
 mod builder;
+mod clock;
 mod close;
 mod counters;
 mod directory;
+mod drain;
 mod extensions;
 mod extract;
 mod fanout;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod grant;
 mod heartbeat;
 mod hooks;
 mod hub;
@@ -37,6 +43,7 @@ mod pending;
 mod presence;
 mod rate;
 mod refusal;
+mod renewals;
 #[cfg(feature = "metrics")]
 mod report;
 mod roster;
@@ -57,9 +64,11 @@ mod user_sessions;
 
 pub use builder::Builder;
 pub use close::{CloseCode, CloseReason, InvalidCloseCode};
+pub use drain::Drain;
 pub use extensions::SessionExtensions;
 pub use extract::NoSession;
 pub use frame::Frame;
+pub use grant::Grant;
 pub use heartbeat::Heartbeat;
 pub use id::{InvalidSessionId, SessionId};
 pub use journal::{ClosedSession, Excerpt, JournalEntry, JournalEvent};
@@ -70,7 +79,7 @@ pub use pending::Pending;
 pub use presence::{Presence, PresenceError, Present};
 pub use rate::Rate;
 pub use refusal::RefusalReason;
-pub use session::{SendError, Session, SessionInfo};
+pub use session::{RenewError, SendError, Session, SessionInfo};
 pub use session_stats::{SessionPhase, SessionStats};
 pub use shutdown::ShutdownReport;
 pub use stats::Stats;

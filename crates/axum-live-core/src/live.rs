@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header::RETRY_AFTER};
 use serde::Serialize;
 use tracing::debug;
 
@@ -9,6 +9,7 @@ use crate::{
     builder::Builder,
     close::{CloseCode, CloseReason},
     frame::Frame,
+    grant::Grant,
     id::SessionId,
     journal::ClosedSession,
     message::{EncodeError, Payload},
@@ -93,12 +94,12 @@ impl<V: Send + Sync + 'static> Live<V> {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn accept(&self, value: V, info: SessionInfo) -> Result<Pending<V>, AcceptError> {
+    pub fn accept(&self, grant: impl Into<Grant<V>>, info: SessionInfo) -> Result<Pending<V>, AcceptError> {
         if self.node.budget.is_exceeded() {
             self.refused(RefusalReason::Overloaded, AcceptError::Overloaded);
             return Err(AcceptError::Overloaded);
         }
-        let Some(session) = self.node.enter(value, info) else {
+        let Some(session) = self.node.enter(grant.into().into_parts(), info) else {
             self.refused(RefusalReason::NoId, AcceptError::NoId);
             return Err(AcceptError::NoId);
         };
@@ -335,7 +336,9 @@ impl IntoResponse for PublishError {
 
 impl IntoResponse for AcceptError {
     fn into_response(self) -> Response {
-        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
+        // The least there is: the next server may be there already, and clients have a back-off of their own.
+        let after = [(RETRY_AFTER, "1")];
+        (StatusCode::SERVICE_UNAVAILABLE, after, self.to_string()).into_response()
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::SystemTime,
 };
 
 use parking_lot::Mutex;
@@ -16,11 +15,13 @@ use crate::{
     backlog::Overloaded,
     budget::Budget,
     builder::Settings,
+    clock::wall_clock,
     close::CloseReason,
     counters::Counters,
     directory::Directory,
     fanout::{Audience, Fanout, Urgency},
     frame::Frame,
+    grant::Lease,
     heartbeat::{Rhythm, Verdict},
     hooks::Hooks,
     hub::Hub,
@@ -101,14 +102,14 @@ impl<V> Node<V> {
 
     /// Makes a session and enters it in the directory, unless no id is free. Ids come from the user's code, so they are
     /// asked for with no guard held.
-    pub(crate) fn enter(self: &Arc<Self>, value: V, info: SessionInfo) -> Option<Session<V>> {
+    pub(crate) fn enter(self: &Arc<Self>, grant: (V, Lease), info: SessionInfo) -> Option<Session<V>> {
         const TRIES: usize = 8;
 
-        let user = self.hooks.user_of(&value);
+        let user = self.hooks.user_of(&grant.0);
         for _ in 0..TRIES {
             let id = (self.settings.new_id)();
             if let Some(place) = self.sessions.vacancy(&id) {
-                let session = Session::new(id, value, user, info, Arc::clone(self));
+                let session = Session::new(id, grant, user, info, Arc::clone(self));
                 place.fill(session.clone());
                 if let Some(journals) = &self.journals {
                     journals.open(id);
@@ -187,8 +188,13 @@ impl<V> Node<V> {
 
     /// One tick of the heartbeat, for every open session.
     pub(crate) fn sweep(&self) {
+        let now = wall_clock();
+        let mut expired = Vec::new();
         self.sessions.for_each(|session| {
             let shared = &session.shared;
+            if shared.lease.end_if_due(now) {
+                expired.push(session.clone());
+            }
             if !session.has_opened() {
                 return;
             }
@@ -200,6 +206,9 @@ impl<V> Node<V> {
             }
             shared.outbox.tick(self.rhythm.write_patience);
         });
+        for session in expired {
+            session.end(CloseReason::Expired);
+        }
     }
 
     /// Visits all sessions, and answers what they are about.
@@ -314,7 +323,7 @@ impl<V: Send + Sync + 'static> Node<V> {
                     path: session.path().into(),
                     peer: session.peer_addr(),
                     reason,
-                    at: SystemTime::now(),
+                    at: wall_clock(),
                     journal: Vec::new(),
                 });
             }

@@ -1,4 +1,10 @@
-use std::fmt;
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use tokio::time;
@@ -11,11 +17,21 @@ pub struct Pending<V: Send + Sync + 'static> {
     session: Session<V>,
     /// Why it is refused, should it be; `None` once it has opened.
     refusal: Option<RefusalReason>,
+    held: Option<Held>,
+}
+
+/// What somebody wants to have dropped when a session's task has ended.
+type Held = Arc<dyn Any + Send + Sync>;
+
+/// A session's task that keeps something until its end, a type of its own so that others do not pay for it.
+struct Holding<V: Send + Sync + 'static> {
+    actor: Actor<V>,
+    _held: Held,
 }
 
 impl<V: Send + Sync + 'static> Pending<V> {
     pub(crate) fn new(session: Session<V>) -> Self {
-        Self { session, refusal: Some(RefusalReason::NeverOpened) }
+        Self { session, refusal: Some(RefusalReason::NeverOpened), held: None }
     }
 
     /// The session, which may already subscribe and be sent to.
@@ -26,6 +42,11 @@ impl<V: Send + Sync + 'static> Pending<V> {
     /// Refuses the session, and says why.
     pub fn refuse(mut self, reason: RefusalReason) {
         self.refusal = Some(reason);
+    }
+
+    /// Keeps something until the session's task has ended, or it is refused: its place among a server's connections.
+    pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) {
+        self.held = Some(held);
     }
 
     /// Waits, in a task of its own, for the upgrade to yield the stream and what came after the handshake, and opens.
@@ -51,7 +72,19 @@ impl<V: Send + Sync + 'static> Pending<V> {
     /// Outside a tokio runtime.
     pub fn open(mut self, stream: Stream, leftover: Bytes) {
         self.refusal = None;
-        tokio::spawn(Actor::new(self.session.clone(), stream, leftover));
+        let actor = Actor::new(self.session.clone(), stream, leftover);
+        match self.held.take() {
+            None => tokio::spawn(actor),
+            Some(held) => tokio::spawn(Holding { actor, _held: held }),
+        };
+    }
+}
+
+impl<V: Send + Sync + 'static> Future for Holding<V> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.actor).poll(cx)
     }
 }
 

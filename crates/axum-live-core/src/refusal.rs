@@ -18,6 +18,8 @@ pub enum RefusalReason {
     AuthPanicked,
     /// A GET without any upgrade header, which authentication would have let in: 426.
     Probe,
+    /// What authentication granted has ended already: 401.
+    Expired,
     /// The connection cannot change its protocol: 500.
     NotUpgradable,
     /// The node is shutting down: 503.
@@ -43,6 +45,7 @@ impl RefusalReason {
             Self::AuthTimeout => "auth_timeout",
             Self::AuthPanicked => "auth_panicked",
             Self::Probe => "probe",
+            Self::Expired => "expired",
             Self::NotUpgradable => "not_upgradable",
             Self::ShuttingDown => "shutting_down",
             Self::Overloaded => "overloaded",

@@ -19,6 +19,7 @@ use crate::{
     close::{CloseCode, CloseReason},
     extensions::SessionExtensions,
     frame::Frame,
+    grant::{Grant, Lease},
     heartbeat::Pulse,
     id::SessionId,
     journal::{JournalEntry, JournalEvent},
@@ -26,6 +27,7 @@ use crate::{
     message::EncodeError,
     node::Node,
     outbox::{Outbox, Refused},
+    renewals::{NotAdded, Renewals},
     subscriptions::{SubscribeError, Subscriptions},
     topic::{Topic, TopicError},
     user::UserId,
@@ -55,8 +57,9 @@ pub struct Session<V> {
 }
 
 pub(crate) struct Shared<V> {
-    pub(crate) value: V,
+    value: V,
     user: Option<UserId>,
+    pub(crate) lease: Lease,
     pub(crate) info: SessionInfo,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) subscriptions: Subscriptions,
@@ -69,12 +72,12 @@ pub(crate) struct Shared<V> {
     /// It is out of everything.
     left: AtomicBool,
     /// Made by the first who asks for it.
-    rare: OnceLock<Box<Rare>>,
+    rare: OnceLock<Box<Rare<V>>>,
 }
 
 /// What most sessions have no need of.
-#[derive(Default)]
-pub(crate) struct Rare {
+pub(crate) struct Rare<V> {
+    renewals: OnceLock<Box<Renewals<V>>>,
     pub(crate) tracks: Tracks,
     extensions: SessionExtensions,
     /// Told when the session is out of everything.
@@ -110,15 +113,59 @@ pub enum SendError {
     TooLarge,
 }
 
+/// A session's grant was not renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The session is closed, be it for the end of the grant before.
+    #[error("the session is closed")]
+    Closed,
+    /// The new grant has ended already.
+    #[error("the grant has ended")]
+    Expired,
+    /// The new value is another user's, or nobody's: [`Builder::user`](crate::Builder::user) tells.
+    #[error("the grant is another user's")]
+    OtherUser,
+}
+
 impl<V> Session<V> {
     /// What tells this session from all others.
     pub fn id(&self) -> &SessionId {
         self.shared.outbox.id()
     }
 
-    /// What authentication returned.
+    /// What authentication returned, or the last [`renew`](Self::renew) since.
     pub fn value(&self) -> &V {
-        &self.shared.value
+        let renewals = self.shared.rare.get().and_then(|rare| rare.renewals.get());
+        renewals.and_then(|renewals| renewals.newest()).unwrap_or(&self.shared.value)
+    }
+
+    /// Takes a new grant in place of the one that authentication returned: from now on [`value`](Self::value) answers
+    /// the new value, and the session ends when the new grant does. For clients that hand in a fresh token in a message,
+    /// and so stay connected.
+    ///
+    /// The values before it are kept until the session ends, for they may be borrowed.
+    ///
+    /// # Errors
+    ///
+    /// See [`RenewError`]; all leave the session as it was.
+    pub fn renew(&self, grant: impl Into<Grant<V>>) -> Result<(), RenewError> {
+        let grant = grant.into();
+        if grant.has_ended() {
+            return Err(RenewError::Expired);
+        }
+        let (value, lease) = grant.into_parts();
+        if self.shared.node.hooks.user_of(&value).as_ref() != self.user() {
+            return Err(RenewError::OtherUser);
+        }
+        let renewals = self.shared.rare().renewals.get_or_init(Box::default);
+        let admit = || !self.is_closed() && self.shared.lease.renew(&lease);
+        renewals.add(value, admit).map_err(|NotAdded| RenewError::Closed)
+    }
+
+    /// Closes with 4501, which tells the client not to come back: what is queued is written first.
+    pub fn revoke(&self) {
+        self.end(CloseReason::Revoked);
     }
 
     /// Whose session it is, where [`Builder::user`](crate::Builder::user) tells.
@@ -290,10 +337,18 @@ impl<V> Session<V> {
         Live { node: Arc::clone(&self.shared.node) }
     }
 
-    pub(crate) fn new(id: SessionId, value: V, user: Option<UserId>, info: SessionInfo, node: Arc<Node<V>>) -> Self {
+    pub(crate) fn new(
+        id: SessionId,
+        grant: (V, Lease),
+        user: Option<UserId>,
+        info: SessionInfo,
+        node: Arc<Node<V>>,
+    ) -> Self {
+        let (value, lease) = grant;
         let shared = Shared {
             value,
             user,
+            lease,
             info,
             outbox: Arc::new(Outbox::new(id, Arc::clone(node.fanout.lane(&id)))),
             subscriptions: Subscriptions::default(),
@@ -331,8 +386,19 @@ impl<V: Send + Sync + 'static> Session<V> {
 }
 
 impl<V> Shared<V> {
-    pub(crate) fn rare(&self) -> &Rare {
+    pub(crate) fn rare(&self) -> &Rare<V> {
         self.rare.get_or_init(Box::default)
+    }
+}
+
+impl<V> Default for Rare<V> {
+    fn default() -> Self {
+        Self {
+            renewals: OnceLock::new(),
+            tracks: Tracks::default(),
+            extensions: SessionExtensions::default(),
+            end: Notify::new(),
+        }
     }
 }
 
@@ -384,6 +450,17 @@ impl IntoResponse for SendError {
             Self::Topic(_) => StatusCode::BAD_REQUEST,
             Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+impl IntoResponse for RenewError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Closed => StatusCode::GONE,
+            Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::OtherUser => StatusCode::FORBIDDEN,
         };
         (status, self.to_string()).into_response()
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    close::CloseCode,
+    close::{CloseCode, CloseReason},
     frame::Frame,
     live::{Live, PublishError},
     session::Session,
@@ -88,6 +88,13 @@ impl<V: Send + Sync + 'static> UserSessions<V> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Closes each of them with 4501, which tells the clients not to come back, and answers how many that were: those that
+    /// have been let in at the call, pending ones too. Mark the user as revoked where authentication looks first, so that
+    /// nobody comes in after the call.
+    pub fn revoke(&self) -> usize {
+        self.sessions().iter().filter(|session| session.end(CloseReason::Revoked)).count()
     }
 
     /// Closes each of them, as [`Session::close_with`] does, and answers how many that were.

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use axum_live_core::RefusalReason;
+use axum_live_core::{Grant, RefusalReason};
 use futures_util::FutureExt;
 use http::{StatusCode, request::Parts};
 use tokio::time;
@@ -47,7 +47,8 @@ pub struct NoIntent;
 /// A function that authenticates: `async fn(extractors…) -> Result<V, impl IntoResponse>`, of up to eight extractors
 /// that read the request's head.
 ///
-/// `Ok` is the session's value, `Err` the HTTP answer, which becomes a 401 if it says that all is well.
+/// `Ok` is the session's value, or a [`Grant`] of it that tells until when; `Err` is the HTTP answer, which becomes a 401
+/// if it says that all is well.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not authenticate",
     label = "must be an async fn of extractors that returns `Result<V, impl IntoResponse>`, `V` being the `Live<V>`'s",
@@ -59,7 +60,7 @@ pub trait Authenticate<T, S, V>: Clone + Send + Sync + 'static {
         self,
         parts: Parts,
         state: Arc<S>,
-    ) -> impl Future<Output = (Parts, Result<V, Response>)> + Send + 'static;
+    ) -> impl Future<Output = (Parts, Result<Grant<V>, Response>)> + Send + 'static;
 }
 
 /// An [`Authenticate`] with its types erased.
@@ -67,7 +68,7 @@ pub(crate) struct Auth<V> {
     call: Box<dyn Fn(Parts) -> AuthFuture<V> + Send + Sync>,
 }
 
-type AuthFuture<V> = Pin<Box<dyn Future<Output = (Parts, Result<V, Response>)> + Send>>;
+type AuthFuture<V> = Pin<Box<dyn Future<Output = (Parts, Result<Grant<V>, Response>)> + Send>>;
 
 impl<V: 'static> Auth<V> {
     pub(crate) fn new<T, S, A>(auth: A, state: S) -> Self
@@ -79,17 +80,21 @@ impl<V: 'static> Auth<V> {
         Self { call: Box::new(move |parts| Box::pin(auth.clone().authenticate(parts, Arc::clone(&state)))) }
     }
 
-    /// The request's head with the session's value, or why there is none and the answer that says so.
+    /// The request's head with what is granted, or why there is none and the answer that says so.
     pub(crate) async fn run(
         &self,
         mut parts: Parts,
         intent: Intent,
         limit: Duration,
-    ) -> Result<(Parts, V), (RefusalReason, Response)> {
+    ) -> Result<(Parts, Grant<V>), (RefusalReason, Response)> {
         parts.extensions.insert(intent);
         let answer = AssertUnwindSafe(async { (self.call)(parts).await }).catch_unwind();
         match time::timeout(limit, answer).await {
-            Ok(Ok((parts, Ok(value)))) => Ok((parts, value)),
+            Ok(Ok((_, Ok(grant)))) if grant.has_ended() => {
+                let answer = (StatusCode::UNAUTHORIZED, "the credentials have expired").into_response();
+                Err((RefusalReason::Expired, answer))
+            }
+            Ok(Ok((parts, Ok(grant)))) => Ok((parts, grant)),
             Ok(Ok((_, Err(mut refusal)))) => {
                 if refusal.status().is_success() {
                     *refusal.status_mut() = StatusCode::UNAUTHORIZED;
@@ -128,17 +133,18 @@ fn panicked() -> Response {
 
 macro_rules! authenticate_with {
     ($($T:ident),*) => {
-        impl<F, Fut, S, V, R, $($T,)*> Authenticate<($($T,)*), S, V> for F
+        impl<F, Fut, S, V, G, R, $($T,)*> Authenticate<($($T,)*), S, V> for F
         where
             F: FnOnce($($T,)*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = Result<V, R>> + Send + 'static,
+            Fut: Future<Output = Result<G, R>> + Send + 'static,
             S: Send + Sync + 'static,
             V: Send + 'static,
+            G: Into<Grant<V>> + 'static,
             R: IntoResponse + 'static,
             $($T: FromRequestParts<S> + Send + 'static,)*
         {
             #[allow(non_snake_case, unused_mut, unused_variables)]
-            async fn authenticate(self, mut parts: Parts, state: Arc<S>) -> (Parts, Result<V, Response>) {
+            async fn authenticate(self, mut parts: Parts, state: Arc<S>) -> (Parts, Result<Grant<V>, Response>) {
                 $(
                     let $T = match $T::from_request_parts(&mut parts, &state).await {
                         Ok(value) => value,
@@ -146,7 +152,7 @@ macro_rules! authenticate_with {
                     };
                 )*
                 let answer = self($($T,)*).await;
-                (parts, answer.map_err(IntoResponse::into_response))
+                (parts, answer.map(Into::into).map_err(IntoResponse::into_response))
             }
         }
     };

@@ -134,7 +134,7 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
         E: FromRequestParts<S> + Into<V> + Send + 'static,
         S: Send + Sync + 'static,
     {
-        Self::with_state(live, state, async |extracted: E| Ok::<_, Infallible>(extracted.into()))
+        Self::with_state(live, state, async |extracted: E| Ok::<V, Infallible>(extracted.into()))
     }
 
     /// Which pages a browser may connect from; those of the same host by default. Other clients send no `Origin`.

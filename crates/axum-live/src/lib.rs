@@ -92,8 +92,19 @@
 //!
 //! [`client`] serves one to browsers that reconnects, subscribes again and queues what is sent while offline.
 //!
-//! **5. The end.** [`Live::shutdown`] writes what is queued, closes every session with 1001 and waits for its
-//! `on_close`: give it to axum's `with_graceful_shutdown`.
+//! **5. The server.** [`serve`](serve()) does what `axum::serve` does, and keeps its patience with strangers short. When
+//! it is told to end it writes what is queued, closes every session with 1001 and waits for its `on_close`, as
+//! [`Live::drain`] does under any other server.
+//!
+//! ```
+//! # use axum::Router;
+//! # use axum_live::Live;
+//! # async fn run(listener: tokio::net::TcpListener, app: Router, live: Live<()>) -> std::io::Result<()> {
+//! let report = axum_live::serve(listener, app).drain(&live).with_graceful_shutdown(axum_live::stop_signal()).await?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Messages to handlers
 //!
@@ -173,6 +184,9 @@
 mod answer;
 mod auth;
 mod client;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod inspector;
 mod layer;
@@ -180,15 +194,18 @@ mod origin;
 mod pattern;
 mod policy;
 mod router;
+mod serve;
 mod service;
+mod stop_signal;
 mod upgrade;
 
 pub use auth::{Authenticate, Intent, NoIntent};
 pub use axum_live_core::{
-    Builder, CloseCode, CloseReason, ClosedSession, EncodeError, Excerpt, Frame, Heartbeat, InvalidCloseCode,
-    InvalidSessionId, JournalEntry, JournalEvent, Limits, Live, Message, NoSession, Payload, Presence, PresenceError,
-    Present, PublishError, Rate, RefusalReason, SendError, Session, SessionExtensions, SessionId, SessionPhase,
-    SessionStats, ShutdownReport, Stats, SubscribeError, Topic, TopicError, UserId, UserSessions,
+    Builder, CloseCode, CloseReason, ClosedSession, Drain, EncodeError, Excerpt, Frame, Grant, Heartbeat,
+    InvalidCloseCode, InvalidSessionId, JournalEntry, JournalEvent, Limits, Live, Message, NoSession, Payload,
+    Presence, PresenceError, Present, PublishError, Rate, RefusalReason, RenewError, SendError, Session,
+    SessionExtensions, SessionId, SessionPhase, SessionStats, ShutdownReport, Stats, SubscribeError, Topic, TopicError,
+    UserId, UserSessions,
 };
 pub use client::client;
 pub use inspector::Inspector;
@@ -196,4 +213,6 @@ pub use layer::{LiveLayer, accept};
 pub use origin::{OriginError, Origins};
 pub use policy::{SubscriptionPolicy, Verdict};
 pub use router::{ClientError, Data, FromMessage, HandlerResult, MessageHandler, MessageParts, MessageRouter, Params};
+pub use serve::{Connections, DrainReport, Serve, serve};
 pub use service::LiveService;
+pub use stop_signal::stop_signal;

@@ -21,6 +21,7 @@ use crate::{
     auth::Intent,
     handshake::{self, Ask, Refusal},
     layer::Door,
+    serve::Held,
     upgrade,
 };
 
@@ -75,7 +76,7 @@ impl<V: Send + Sync + 'static> Door<V> {
             Ask::Probe => Intent::Probe,
             Ask::Upgrade(_) => Intent::Upgrade,
         };
-        let (mut parts, value) = match self.auth.run(parts, intent, self.auth_timeout).await {
+        let (mut parts, grant) = match self.auth.run(parts, intent, self.auth_timeout).await {
             Ok(passed) => passed,
             Err((reason, answer)) => {
                 self.live.refused(reason, answer.status());
@@ -90,10 +91,14 @@ impl<V: Send + Sync + 'static> Door<V> {
         };
 
         let protocol = handshake.choose_protocol(&self.subprotocols);
-        let pending = match self.live.accept(value, info(&parts, protocol.as_ref())) {
+        let held = parts.extensions.remove::<Held>();
+        let mut pending = match self.live.accept(grant, info(&parts, protocol.as_ref())) {
             Ok(pending) => pending,
             Err(error) => return Ok(error.into_response()),
         };
+        if let Some(Held(held)) = held {
+            pending.hold(held);
+        }
         parts.extensions.insert(pending.session().clone());
         let version = parts.version;
         let answer = inner.call(Request::from_parts(parts, body)).await?.into_response();

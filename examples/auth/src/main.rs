@@ -30,10 +30,12 @@ use axum::{
     response::Html,
     routing::{get, post},
 };
-use axum_live::{CloseCode, Live, LiveLayer, MessageRouter, Origins, Params, SendError, Session, SubscriptionPolicy};
+use axum_live::{
+    CloseCode, Live, LiveLayer, MessageRouter, Origins, Params, SendError, Session, SubscriptionPolicy, stop_signal,
+};
 use serde_json::json;
-use tokio::{net::TcpListener, signal, time::timeout};
-use tracing::{info, warn};
+use tokio::{net::TcpListener, time::timeout};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -59,16 +61,9 @@ async fn main() -> io::Result<()> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("the doors are at http://{}", listener.local_addr()?);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = auth.live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report = axum_live::serve(listener, app).drain(&auth.live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
+    Ok(())
 }
 
 /// With a secret of your own, tokens outlive a restart and are good on every node.

@@ -4,11 +4,11 @@
 //! What the page says and hears stands in `page.html`, at its end.
 
 use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
-use axum_live::{ClientError, Data, Live, LiveLayer, MessageRouter, Payload, SendError, Session, Topic};
+use axum_live::{ClientError, Data, Live, LiveLayer, MessageRouter, Payload, SendError, Session, Topic, stop_signal};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{net::TcpListener, signal};
-use tracing::{info, warn};
+use tokio::net::TcpListener;
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// What a session knows of its client, from authentication on.
@@ -40,16 +40,9 @@ async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("the chat is at http://{}", listener.local_addr()?);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report = axum_live::serve(listener, app).drain(&live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
+    Ok(())
 }
 
 // Who comes in

@@ -16,10 +16,9 @@ mod tests;
 use std::time::Duration;
 
 use axum::{Router, response::Html, routing::get};
-use axum_live::{Live, LiveLayer, MessageRouter, SendError, Session, SubscriptionPolicy, Topic};
+use axum_live::{Live, LiveLayer, MessageRouter, SendError, Session, SubscriptionPolicy, Topic, stop_signal};
 use tokio::{
     net::TcpListener,
-    signal,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
@@ -39,17 +38,10 @@ async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("dashboard is at http://{}", listener.local_addr()?);
-    axum::serve(listener, app(&live))
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            ticker.abort();
-            let report = live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report = axum_live::serve(listener, app(&live)).drain(&live).with_graceful_shutdown(stop_signal()).await?;
+    ticker.abort();
+    info!("{report}");
+    Ok(())
 }
 
 fn live() -> Live<()> {

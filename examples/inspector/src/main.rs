@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{env, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{env, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -18,10 +18,12 @@ use axum::{
     response::Html,
     routing::get,
 };
-use axum_live::{ClientError, Data, Inspector, Live, LiveLayer, MessageRouter, Params, SubscriptionPolicy, accept};
+use axum_live::{
+    ClientError, Data, Inspector, Live, LiveLayer, MessageRouter, Params, SubscriptionPolicy, accept, stop_signal,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use tokio::{net::TcpListener, signal, time};
+use tokio::{net::TcpListener, time};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -40,19 +42,11 @@ async fn main() -> io::Result<()> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("rooms are at http://{0}, the inspector is at http://{0}/inspect", listener.local_addr()?);
-    // So that the inspector tells addresses.
-    let app = app(&live, &password).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            clock.abort();
-            let report = live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let app = app(&live, &password);
+    let report = axum_live::serve(listener, app).drain(&live).with_graceful_shutdown(stop_signal()).await?;
+    clock.abort();
+    info!("{report}");
+    Ok(())
 }
 
 fn live() -> Live<User> {

@@ -16,9 +16,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use axum_live::{Live, LiveLayer, Message, Session, SubscribeError};
+use axum_live::{Live, LiveLayer, Message, Session, SubscribeError, stop_signal};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::{net::TcpListener, signal};
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -44,16 +44,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         figures_listener.local_addr()?
     );
     let figures = tokio::spawn(axum::serve(figures_listener, figures(&live, prometheus)).into_future());
-    axum::serve(app_listener, app(&live))
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await?;
+    let report = axum_live::serve(app_listener, app(&live)).drain(&live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
     // Until here, for the last figures are of the shutdown.
     figures.abort();
     Ok(())

@@ -32,10 +32,10 @@ use axum::{
     response::{Html, Result},
     routing::{get, post},
 };
-use axum_live::{Live, LiveLayer, MessageRouter, Params, Session, SubscriptionPolicy, accept};
+use axum_live::{Live, LiveLayer, MessageRouter, Params, Session, SubscriptionPolicy, accept, stop_signal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, signal, sync::Semaphore, time::sleep};
+use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -79,16 +79,9 @@ async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("notifications is at http://{}", listener.local_addr()?);
-    axum::serve(listener, app(&desk))
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = desk.live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report = axum_live::serve(listener, app(&desk)).drain(&desk.live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
+    Ok(())
 }
 
 /// One extractor authenticates sessions and handlers alike.

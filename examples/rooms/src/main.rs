@@ -11,11 +11,11 @@
 mod tests;
 
 use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
-use axum_live::{ClientError, Data, Live, LiveLayer, MessageRouter, Session, Topic, accept};
+use axum_live::{ClientError, Data, Live, LiveLayer, MessageRouter, Session, Topic, accept, stop_signal};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{net::TcpListener, signal};
-use tracing::{info, warn};
+use tokio::net::TcpListener;
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// What a session knows of its client: who it is, from `/ws?user=ana`.
@@ -35,16 +35,9 @@ async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("the rooms are at http://{}", listener.local_addr()?);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report = axum_live::serve(listener, app).drain(&live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
+    Ok(())
 }
 
 /// The engine. `user` tells it whose a session is, so that two tabs of a person are one person in a room.

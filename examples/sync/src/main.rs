@@ -26,10 +26,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post, put},
 };
-use axum_live::{Live, LiveLayer, Session, SubscribeError};
+use axum_live::{Live, LiveLayer, Session, SubscribeError, stop_signal};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{net::TcpListener, signal};
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -55,16 +55,10 @@ async fn main() -> std::io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(addr).await?;
     info!("sync is at http://{}", listener.local_addr()?);
-    axum::serve(listener, app(&shared))
-        .with_graceful_shutdown(async move {
-            if let Err(error) = signal::ctrl_c().await {
-                warn!(%error, "Ctrl-C will not stop this");
-                std::future::pending::<()>().await;
-            }
-            let report = shared.live.shutdown().await;
-            info!(closed = report.closed(), aborted = report.aborted(), "goodbye");
-        })
-        .await
+    let report =
+        axum_live::serve(listener, app(&shared)).drain(&shared.live).with_graceful_shutdown(stop_signal()).await?;
+    info!("{report}");
+    Ok(())
 }
 
 fn app(shared: &Shared) -> Router {

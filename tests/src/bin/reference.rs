@@ -1,14 +1,15 @@
 //! The server that conformance, interop, browser tests and benchmarks run against: `reference --port P` listens on
-//! 127.0.0.1.
+//! 127.0.0.1. `--heartbeat` in milliseconds and `--connections` are for those that try its limits.
 //!
 //! `/echo` gives raw frames back as they came, of up to 16 MiB in as many fragments as Autobahn makes of it. `/ws` lets
 //! everybody subscribe, unsubscribe, publish and echo; `/guarded` is the same for those with `?token=good`. No client is
-//! too fast for them, and they have the library's defaults in all else. `/` is an empty page for scripts, `/live.js` the browser client.
+//! too fast for them, and they have the library's defaults in all else. `/` is an empty page for scripts, `/live.js` the
+//! browser client. SIGTERM drains it, and it says how that went.
 
-use std::{io::Write, net::Ipv4Addr};
+use std::{fmt::Debug, io::Write, net::Ipv4Addr, str::FromStr, time::Duration};
 
 use axum::{Router, extract::Query, http::StatusCode, response::Html, routing::get};
-use axum_live::{Frame, Limits, Live, LiveLayer, Message, Rate, Session, accept, client};
+use axum_live::{Frame, Heartbeat, Limits, Live, LiveLayer, Message, Rate, Session, accept, client, stop_signal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -36,7 +37,7 @@ struct Publication<'a> {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port())).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, option("--port").unwrap_or(0))).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
 
     let unlimited = Rate::danger_unlimited();
@@ -48,14 +49,21 @@ async fn main() -> std::io::Result<()> {
             session.send_frame(frame).ok();
         })
         .build();
-    let topics = Live::<()>::builder().limits(limits).on_message(on_message).build();
+    let beat = option("--heartbeat").map(Duration::from_millis);
+    let beat = beat.map_or_else(Heartbeat::default, |time| Heartbeat::every(time).timeout(time));
+    let topics = Live::<()>::builder().limits(limits).heartbeat(beat).on_message(on_message).build();
     let app = Router::new()
         .route("/echo", LiveLayer::anonymous(&echo).handler(accept))
         .route("/ws", LiveLayer::anonymous(&topics).handler(accept))
         .route("/guarded", LiveLayer::new(&topics, guard).handler(accept))
         .route("/", get(Html("<!doctype html><title>axum-live</title>")))
         .route("/live.js", client());
-    axum::serve(listener, app).await
+    let mut server = axum_live::serve(listener, app).drain(&echo).drain(&topics);
+    if let Some(connections) = option("--connections") {
+        server = server.max_connections(connections);
+    }
+    let report = server.with_graceful_shutdown(stop_signal()).await?;
+    writeln!(std::io::stdout(), "{report}")
 }
 
 async fn guard(Query(pass): Query<Pass>) -> Result<(), StatusCode> {
@@ -93,8 +101,8 @@ fn answer(session: &Session<()>, message: &Message) -> Result<(), String> {
     }
 }
 
-/// The number after `--port`; 0, any that is free, without it.
-fn port() -> u16 {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
-    arguments.next().map_or(0, |port| port.parse().expect("--port takes a number"))
+/// The number after an option, where it is given.
+fn option<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
+    arguments.next().map(|number| number.parse().unwrap_or_else(|error| panic!("{name} takes a number: {error:?}")))
 }

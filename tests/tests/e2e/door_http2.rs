@@ -19,7 +19,7 @@ use tokio::{
 use crate::app::{Witness, assert_echoes_and_closes, echo, serve, soon};
 
 /// Connects, and waits until the server has said that it knows extended CONNECT.
-async fn connect(addr: SocketAddr) -> SendRequest<Bytes> {
+pub(crate) async fn connect(addr: SocketAddr) -> SendRequest<Bytes> {
     let tcp = TcpStream::connect(addr).await.unwrap();
     let (client, connection) = client::handshake(tcp).await.unwrap();
     tokio::spawn(connection);
@@ -68,6 +68,11 @@ fn socket((response, mut send): (Response<RecvStream>, SendStream<Bytes>)) -> Ra
         to_near.shutdown().await.unwrap();
     });
     RawSocket::over(near)
+}
+
+/// A session of its own on the connection.
+pub(crate) async fn open(client: &mut SendRequest<Bytes>) -> RawSocket<DuplexStream> {
+    socket(ask(client, extended_connect("websocket")).await)
 }
 
 #[tokio::test]

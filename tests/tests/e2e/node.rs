@@ -115,7 +115,7 @@ pub(crate) async fn assert_closes<S: AsyncRead + AsyncWrite + Unpin>(socket: &mu
 }
 
 /// Answers the close frame that came, and asserts that this is the end.
-pub(crate) async fn answer_close(mut socket: RawSocket, code: u16) {
+pub(crate) async fn answer_close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: RawSocket<S>, code: u16) {
     socket.close(code, "").await.unwrap();
     socket.expect_eof().await.unwrap();
 }

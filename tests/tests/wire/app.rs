@@ -1,8 +1,12 @@
-use std::{future, net::SocketAddr, time::Duration};
+use std::{
+    future,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::Query, http::StatusCode};
 use axum_live::{
-    Builder, ClientError, Data, Frame, Heartbeat, Limits, Live, LiveLayer, Message, MessageRouter, Params, Rate,
+    Builder, ClientError, Data, Frame, Grant, Heartbeat, Limits, Live, LiveLayer, Message, MessageRouter, Params, Rate,
     Session, SubscriptionPolicy, accept,
 };
 use serde::Deserialize;
@@ -46,6 +50,7 @@ impl App {
         let poor = builder().memory_budget(1 << 20).queue_bytes(64 << 20).build();
         let router = Router::new()
             .route("/poor", LiveLayer::new(&poor, authenticate).handler(accept))
+            .route("/brief", LiveLayer::new(&live, briefly).handler(accept))
             .route("/hasty", LiveLayer::new(&hasty, authenticate).handler(accept))
             .route("/wary", LiveLayer::new(&wary, authenticate).handler(accept))
             .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
@@ -78,6 +83,10 @@ fn builder() -> Builder<User> {
 
 async fn authenticate(Query(user): Query<User>) -> Result<User, StatusCode> {
     if user.user.is_empty() { Err(StatusCode::UNAUTHORIZED) } else { Ok(user) }
+}
+
+async fn briefly(Query(user): Query<User>) -> Result<Grant<User>, StatusCode> {
+    Ok(Grant::new(user).until(SystemTime::now() + Duration::from_secs(1)))
 }
 
 async fn own(session: Session<User>, Params(user): Params<String>) -> bool {

@@ -8,6 +8,7 @@ use crate::{app::App, page};
 async fn cause(code: u16, app: &App) -> RawSocket {
     let path = match code {
         1013 => "/poor",
+        4001 => "/brief",
         4009 | 4012 => "/restless",
         4011 | 4014 => "/hasty",
         4013 => "/wary",
@@ -37,7 +38,7 @@ async fn cause(code: u16, app: &App) -> RawSocket {
             }
         }
         4011 => socket.send(&Frame::text("half").declaring(8)).await.unwrap(),
-        4012 => {}
+        4001 | 4012 => {}
         4013 => {
             for _ in 0..64 {
                 socket.send_json("echo", ()).await.unwrap();
@@ -48,6 +49,11 @@ async fn cause(code: u16, app: &App) -> RawSocket {
             for _ in 0..16 {
                 socket.send_text("nonsense").await.unwrap();
             }
+        }
+        4501 => {
+            socket.send_json("echo", "here").await.unwrap();
+            socket.expect_json("echo").await.unwrap();
+            assert_eq!(app.live.user("ana").revoke(), 1);
         }
         4505 => {
             for n in 0..128 + 16 {
@@ -73,7 +79,7 @@ async fn last_words(mut socket: RawSocket) -> (u16, String) {
 #[tokio::test]
 async fn every_close_code_of_the_page_comes_with_its_words() {
     let table = page::table("### Close codes");
-    assert_eq!(table.len(), 15, "{table:?}");
+    assert_eq!(table.len(), 17, "{table:?}");
     for row in table {
         let [code, words, _] = row[..] else { panic!("{row:?}") };
         let app = App::serve().await;

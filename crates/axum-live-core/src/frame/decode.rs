@@ -39,7 +39,7 @@ struct Partial {
 }
 
 /// What a client has sent: at most one per call to [`Decoder::decode`].
-#[cfg_attr(test, derive(Clone, Debug, PartialEq))]
+#[cfg_attr(any(test, fuzzing), derive(Clone, Debug, PartialEq))]
 pub(crate) enum Event {
     /// A whole message, as a frame that can go out as it is.
     Message(Frame),
@@ -63,8 +63,8 @@ impl Decoder {
     }
 
     /// What is held of the message under way, in bytes.
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    fn capacity(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.buffer.capacity())
     }
 
@@ -250,9 +250,18 @@ fn parse_close(payload: &[u8]) -> Result<Option<(u16, String)>, Violation> {
     Ok(Some((code, reason.to_owned())))
 }
 
+/// Holds the decoder to tungstenite's verdict on these bytes, in whatever pieces they come; panics where they differ.
+#[cfg(fuzzing)]
+pub(crate) fn check(wire: &[u8], pieces: &[usize]) {
+    differential::compare(wire);
+    assert_eq!(caller::decode(wire, pieces), caller::decode(wire, &[usize::MAX]), "in pieces of {pieces:?}");
+}
+
+#[cfg(any(test, fuzzing))]
+mod caller;
 #[cfg(test)]
 mod client;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod differential;
 #[cfg(test)]
 mod tests;

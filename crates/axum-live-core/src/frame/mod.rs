@@ -6,6 +6,8 @@ mod incoming;
 mod mask;
 mod violation;
 
+#[cfg(fuzzing)]
+pub(crate) use decode::check;
 pub(crate) use decode::{Decoder, Event};
 pub use encode::Frame;
 pub(crate) use violation::Violation;

@@ -2,11 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-use super::{Decoder, Event, Violation};
+use super::Event;
 use crate::frame::Frame;
-
-pub(super) const LIMIT: usize = 70_000;
-pub(super) const MAX_FRAGMENTS: u32 = 12;
 
 pub(super) const KEY: [u8; 4] = [0x9A, 0x01, 0xF0, 0x5C];
 
@@ -20,40 +17,6 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     wire.extend(KEY);
     wire.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
     wire
-}
-
-/// Decodes `wire` in pieces of the given sizes, over and over, as a caller would; checks on the way that
-/// the decoder keeps its word on what it consumes and what it holds.
-pub(super) fn decode(wire: &[u8], pieces: &[usize]) -> (Vec<Event>, Option<Violation>) {
-    let mut decoder = Decoder::new(LIMIT, MAX_FRAGMENTS);
-    let mut wire = wire.to_vec();
-    let mut events = Vec::new();
-    let mut received = 0;
-    let mut pieces = pieces.iter().cycle();
-    while received < wire.len() {
-        let piece = (*pieces.next().unwrap()).clamp(1, wire.len() - received);
-        let mut input = &mut wire[received..received + piece];
-        received += piece;
-        loop {
-            let (taken, event) = match decoder.decode(input) {
-                Ok(progress) => progress,
-                Err(violation) => return (events, Some(violation)),
-            };
-            assert!(decoder.capacity() <= 2 * (received + super::HEADER_ROOM));
-            assert!(!decoder.is_idle() || decoder.capacity() == 0);
-            input = &mut input[taken..];
-            let Some(event) = event else {
-                assert!(input.is_empty(), "bytes left without an event");
-                break;
-            };
-            let closed = matches!(event, Event::Close(_));
-            events.push(event);
-            if closed {
-                return (events, None);
-            }
-        }
-    }
-    (events, None)
 }
 
 /// A frame on the wire, and the event that it completes.

@@ -2,7 +2,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     Decoder, Event, Violation,
-    client::{self, LIMIT, MAX_FRAGMENTS, decode, frame},
+    caller::{LIMIT, MAX_FRAGMENTS, decode},
+    client::{self, frame},
 };
 use crate::frame::Frame;
 
