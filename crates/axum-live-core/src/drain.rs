@@ -59,7 +59,7 @@ impl Drain {
     }
 
     pub(crate) fn pace(&self, sessions: usize) -> Pace {
-        // All go with the first batch where there is no more time than for one.
+        // Within a beat all go at once. An endless rate would be no number while the clock stands.
         let least = sessions as f64 / self.grace.max(BEAT).as_secs_f64();
         let rate = f64::from(self.rate.max(1)).max(least);
         // Who has few sessions is not made to wait for a batch.

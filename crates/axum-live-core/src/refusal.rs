@@ -12,6 +12,8 @@ pub enum RefusalReason {
     Origin,
     /// Authentication said no: its own answer.
     Denied,
+    /// As many requests as may be are being authenticated already: 503.
+    TooManyAuths,
     /// Authentication took longer than it may: 503.
     AuthTimeout,
     /// Authentication panicked: 500.
@@ -42,6 +44,7 @@ impl RefusalReason {
             Self::Handshake => "handshake",
             Self::Origin => "origin",
             Self::Denied => "denied",
+            Self::TooManyAuths => "too_many_auths",
             Self::AuthTimeout => "auth_timeout",
             Self::AuthPanicked => "auth_panicked",
             Self::Probe => "probe",

@@ -5,8 +5,8 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-/// Chunks, each twice as long as the one before: for sixteen million values.
-const CHUNKS: usize = 24;
+/// Chunks, each twice as long as the one before: for 4,095 values.
+const CHUNKS: usize = 12;
 
 /// The values that took the place of a session's first one, the newest of which counts. They are lent for as long as a
 /// handle is borrowed, so none is dropped before the session.
@@ -17,9 +17,13 @@ pub(crate) struct Renewals<V> {
     turn: Mutex<()>,
 }
 
-/// There is no room for another value, or it was not admitted.
+/// A value was not added.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotAdded;
+pub(crate) enum NotAdded {
+    /// There are as many as may be.
+    Full,
+    Refused,
+}
 
 impl<V> Renewals<V> {
     pub(crate) fn newest(&self) -> Option<&V> {
@@ -32,9 +36,12 @@ impl<V> Renewals<V> {
         let _turn = self.turn.lock();
         let count = self.count.load(SeqCst);
         let (chunk, at) = place(count);
-        let chunk = self.chunks.get(chunk).filter(|_| admit()).ok_or(NotAdded)?;
+        let chunk = self.chunks.get(chunk).ok_or(NotAdded::Full)?;
+        if !admit() {
+            return Err(NotAdded::Refused);
+        }
         let chunk = chunk.get_or_init(|| (0..(count + 1).next_power_of_two()).map(|_| OnceLock::new()).collect());
-        chunk[at].set(value).map_err(|_| NotAdded)?;
+        chunk[at].set(value).map_err(|_| NotAdded::Full)?;
         self.count.store(count + 1, SeqCst);
         Ok(())
     }
@@ -65,8 +72,16 @@ mod tests {
             renewals.add(number.to_string(), || true).unwrap();
             lent.push(renewals.newest().unwrap());
         }
-        assert_eq!(renewals.add(String::new(), || false), Err(NotAdded));
+        assert_eq!(renewals.add(String::new(), || false), Err(NotAdded::Refused));
         assert!(lent.iter().enumerate().all(|(number, lent)| **lent == number.to_string()));
         assert_eq!(renewals.newest().unwrap(), "99");
+    }
+
+    #[test]
+    fn there_are_so_many_and_no_more() {
+        let renewals = Renewals::default();
+        assert!((0..4095).all(|number| renewals.add(number, || true).is_ok()));
+        assert_eq!(renewals.add(4095, || true), Err(NotAdded::Full));
+        assert_eq!(renewals.newest(), Some(&4094));
     }
 }

@@ -123,6 +123,9 @@ pub enum RenewError {
     /// The new grant has ended already.
     #[error("the grant has ended")]
     Expired,
+    /// The session has been renewed 4,095 times.
+    #[error("the session was renewed too often")]
+    Limit,
     /// The new value is another user's, or nobody's: [`Builder::user`](crate::Builder::user) tells.
     #[error("the grant is another user's")]
     OtherUser,
@@ -144,7 +147,7 @@ impl<V> Session<V> {
     /// the new value, and the session ends when the new grant does. For clients that hand in a fresh token in a message,
     /// and so stay connected.
     ///
-    /// The values before it are kept until the session ends, for they may be borrowed.
+    /// The values before it are kept until the session ends, for they may be borrowed: 4,095 of them at most.
     ///
     /// # Errors
     ///
@@ -160,7 +163,10 @@ impl<V> Session<V> {
         }
         let renewals = self.shared.rare().renewals.get_or_init(Box::default);
         let admit = || !self.is_closed() && self.shared.lease.renew(&lease);
-        renewals.add(value, admit).map_err(|NotAdded| RenewError::Closed)
+        renewals.add(value, admit).map_err(|not_added| match not_added {
+            NotAdded::Full => RenewError::Limit,
+            NotAdded::Refused => RenewError::Closed,
+        })
     }
 
     /// Closes with 4501, which tells the client not to come back: what is queued is written first.
@@ -461,6 +467,7 @@ impl IntoResponse for RenewError {
             Self::Closed => StatusCode::GONE,
             Self::Expired => StatusCode::UNAUTHORIZED,
             Self::OtherUser => StatusCode::FORBIDDEN,
+            Self::Limit => StatusCode::TOO_MANY_REQUESTS,
         };
         (status, self.to_string()).into_response()
     }

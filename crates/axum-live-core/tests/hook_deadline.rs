@@ -74,11 +74,11 @@ fn text(payload: &str) -> Vec<u8> {
 async fn c48_our_pings_and_deliveries_go_on_until_a_hook_that_never_returns_is_4014_at_its_deadline() {
     let connect = within(60).on_connect(async |session: Session<()>| {
         session.subscribe("t").unwrap();
-        pending().await;
+        pending::<()>().await;
     });
     let message = within(60).on_message(async |session: Session<()>, _: Message| {
         session.subscribe("t").unwrap();
-        pending().await;
+        pending::<()>().await;
     });
     for builder in [connect, message] {
         let mut opened = Opened::new(builder);
@@ -142,7 +142,7 @@ async fn the_message_behind_a_hook_that_is_late_is_not_handled() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut opened = Opened::new(within(1).on_message(async move |_: Session<()>, message: Message| {
         tell.send(message.topic().to_owned()).unwrap();
-        pending().await;
+        pending::<()>().await;
     }));
     opened.send(&[text(r#"{"topic":"first"}"#), text(r#"{"topic":"second"}"#)].concat()).await;
     opened.expect_hook_timeout().await;

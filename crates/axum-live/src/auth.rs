@@ -6,7 +6,7 @@ use axum::{
 };
 use axum_live_core::{Grant, RefusalReason};
 use futures_util::FutureExt;
-use http::{StatusCode, request::Parts};
+use http::{StatusCode, header::RETRY_AFTER, request::Parts};
 use tokio::time;
 
 /// What a request that is being authenticated is for; an extractor for authentication functions.
@@ -104,8 +104,8 @@ impl<V: 'static> Auth<V> {
             Ok(Err(_)) => Err((RefusalReason::AuthPanicked, panicked())),
             Err(_) => {
                 tracing::warn!(target: "axum_live", "authentication took too long");
-                let answer = (StatusCode::SERVICE_UNAVAILABLE, "authentication took too long").into_response();
-                Err((RefusalReason::AuthTimeout, answer))
+                let answer = (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "authentication took too long");
+                Err((RefusalReason::AuthTimeout, answer.into_response()))
             }
         }
     }

@@ -7,6 +7,7 @@ use axum::{
 };
 use axum_live_core::Live;
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 use tower::Layer;
 
 use crate::{
@@ -59,6 +60,8 @@ pub(crate) struct Door<V: Send + Sync + 'static> {
     pub(crate) auth: Arc<Auth<V>>,
     pub(crate) origins: Origins,
     pub(crate) auth_timeout: Duration,
+    /// A permit for each request that may be authenticated at once.
+    pub(crate) auths: Arc<Semaphore>,
     pub(crate) subprotocols: Arc<[HeaderValue]>,
 }
 
@@ -94,6 +97,7 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
                 auth: Arc::new(Auth::new(auth, state)),
                 origins: Origins::same_host(),
                 auth_timeout: Duration::from_secs(5),
+                auths: Arc::new(Semaphore::new(1024)),
                 subprotocols: Arc::default(),
             },
         }
@@ -148,6 +152,22 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
     #[must_use]
     pub fn auth_timeout(mut self, time: Duration) -> Self {
         self.door.auth_timeout = time;
+        self
+    }
+
+    /// How many requests may be authenticated at once; 1024 by default. One more is answered 503 with `Retry-After` at
+    /// once, before any code of the application's. So what hangs behind authentication, as a database, does not pile
+    /// requests up: each holds its head and the function's future, for [`auth_timeout`](Self::auth_timeout) at most.
+    ///
+    /// The routes of a layer and of its later clones share the number.
+    ///
+    /// # Panics
+    ///
+    /// When it is 0, with which nobody would be let in.
+    #[must_use]
+    pub fn max_auths(mut self, requests: usize) -> Self {
+        assert!(requests > 0, "with no authentication at all nobody is let in");
+        self.door.auths = Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS)));
         self
     }
 
@@ -214,6 +234,7 @@ impl<V: Send + Sync + 'static> Clone for Door<V> {
             auth: Arc::clone(&self.auth),
             origins: self.origins.clone(),
             auth_timeout: self.auth_timeout,
+            auths: Arc::clone(&self.auths),
             subprotocols: Arc::clone(&self.subprotocols),
         }
     }

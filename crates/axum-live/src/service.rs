@@ -76,6 +76,9 @@ impl<V: Send + Sync + 'static> Door<V> {
             Ask::Probe => Intent::Probe,
             Ask::Upgrade(_) => Intent::Upgrade,
         };
+        let Ok(place) = self.auths.try_acquire() else {
+            return Ok(self.refuse(Refusal::TooManyAuths));
+        };
         let (mut parts, grant) = match self.auth.run(parts, intent, self.auth_timeout).await {
             Ok(passed) => passed,
             Err((reason, answer)) => {
@@ -83,6 +86,7 @@ impl<V: Send + Sync + 'static> Door<V> {
                 return Ok(answer);
             }
         };
+        drop(place);
         let Ask::Upgrade(handshake) = ask else {
             return Ok(self.refuse(Refusal::Probe(parts.version)));
         };

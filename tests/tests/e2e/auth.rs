@@ -1,7 +1,16 @@
 //! Authentication by what an application has already, and by what denies, panics or takes too long: the catalogue's
-//! cases 18 and 20.
+//! cases 18 to 20.
 
-use std::{convert::Infallible, future, time::Duration};
+use std::{
+    convert::Infallible,
+    future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -9,12 +18,12 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::{AppendHeaders, IntoResponse},
 };
-use axum_live::{CloseReason, Live, LiveLayer, Session, accept};
+use axum_live::{CloseReason, Live, LiveLayer, RefusalReason, Session, accept};
 use axum_live_test::{RawSocket, Request};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    app::{Witness, assert_echoes, echo, serve, soon},
+    app::{Witness, assert_echoes, echo, serve, settles, soon},
     door::handshake,
 };
 
@@ -86,7 +95,7 @@ async fn a_function_that_authenticates_has_the_state_of_its_layer() {
 }
 
 #[tokio::test]
-async fn auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
+async fn c19_auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
     struct Dropped(mpsc::UnboundedSender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -104,11 +113,62 @@ async fn auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
     let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
     for request in [Request::new("/ws"), Request::plain("/ws")] {
         let reply = RawSocket::connect(addr).await.unwrap().request(&request).await.unwrap();
-        assert_eq!(reply.status(), 503);
+        assert_eq!((reply.status(), reply.header("retry-after")), (503, Some("1")));
         assert!(!reply.body().is_empty(), "it does not say why");
         soon("the end of auth", dropped.recv()).await.unwrap();
     }
     assert!(live.is_empty());
+}
+
+/// A door whose authentication never ends, and how many requests are in it.
+async fn hanging(max_auths: usize) -> (SocketAddr, Live<()>, Arc<AtomicUsize>) {
+    struct Inside(Arc<AtomicUsize>);
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+
+    let live = Live::<()>::builder().build();
+    let inside = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&inside);
+    let authenticate = async move || {
+        count.fetch_add(1, SeqCst);
+        let _inside = Inside(count);
+        future::pending::<Result<(), Infallible>>().await
+    };
+    let layer = LiveLayer::new(&live, authenticate).auth_timeout(Duration::MAX).max_auths(max_auths);
+    let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
+    (addr, live, inside)
+}
+
+#[tokio::test]
+async fn c19_no_more_than_max_auths_run_at_once_and_the_rest_are_503_at_once() {
+    let (addr, live, inside) = hanging(20).await;
+    let mut asking = JoinSet::new();
+    for _ in 0..300 {
+        asking.spawn(async move { RawSocket::connect(addr).await.unwrap().request(&handshake()).await.unwrap() });
+    }
+    for _ in 0..280 {
+        let reply = soon("a refusal", asking.join_next()).await.unwrap().unwrap();
+        assert_eq!((reply.status(), reply.header("retry-after")), (503, Some("1")));
+    }
+    assert_eq!((asking.len(), inside.load(SeqCst)), (20, 20));
+    let stats = live.stats();
+    assert_eq!((stats.refused_for(RefusalReason::TooManyAuths), stats.refused()), (280, 280));
+}
+
+#[tokio::test]
+async fn c19_a_client_that_leaves_gives_its_place_in_authentication_back() {
+    let (addr, live, inside) = hanging(1).await;
+    for _ in 0..3 {
+        let mut socket = RawSocket::connect(addr).await.unwrap();
+        let asking = tokio::spawn(async move { socket.request(&handshake()).await });
+        settles("a request in authentication", || inside.load(SeqCst) == 1).await;
+        asking.abort();
+        settles("an empty authentication", || inside.load(SeqCst) == 0).await;
+    }
+    assert_eq!(live.stats().refused_for(RefusalReason::TooManyAuths), 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use axum::response::{IntoResponse, Response};
 use axum_live_core::RefusalReason;
 use http::{
     HeaderName, HeaderValue, StatusCode, Version,
-    header::{ALLOW, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 
 /// Why a request is refused before any user code runs; as a response, its text tells a developer what to mend.
@@ -68,6 +68,9 @@ pub(crate) enum Refusal {
          `LiveLayer::origins(Origins::list([\"https://app.example.com\"])?)`"
     )]
     Origin,
+    /// As many requests as `LiveLayer::max_auths` allows are being authenticated.
+    #[error("too many requests are being authenticated: come back later")]
+    TooManyAuths,
 }
 
 impl Refusal {
@@ -87,6 +90,7 @@ impl Refusal {
             | Self::KeyRepeated
             | Self::KeyInvalid => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::TooManyAuths => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -97,6 +101,7 @@ impl Refusal {
             Self::Method(_) => RefusalReason::Method,
             Self::Probe(_) => RefusalReason::Probe,
             Self::Origin => RefusalReason::Origin,
+            Self::TooManyAuths => RefusalReason::TooManyAuths,
             Self::NotUpgradable => RefusalReason::NotUpgradable,
             _ => RefusalReason::Handshake,
         }
@@ -114,6 +119,7 @@ impl Refusal {
                 const { &[VERSION, TO_WEBSOCKET, UPGRADING] }
             }
             Self::Body => const { &[(CONNECTION, "close")] },
+            Self::TooManyAuths => const { &[(RETRY_AFTER, "1")] },
             _ => &[],
         }
     }
