@@ -64,6 +64,8 @@ fn method_comes_first_then_upgrade_asked_then_handshake() {
     assert_eq!(read(&parts(version, "CONNECT", &GOOD)).unwrap_err(), Refusal::Method(version));
     assert!(matches!(read(&parts(version, "GET", &[])), Ok(Ask::Probe)));
     assert_eq!(read(&parts(Version::HTTP_10, "GET", &GOOD)).unwrap_err(), Refusal::HttpVersion);
+    let post = read(&parts(Version::HTTP_10, "POST", &GOOD));
+    assert_eq!(post.unwrap_err(), Refusal::Method(Version::HTTP_10));
 }
 
 #[test]

@@ -240,6 +240,18 @@ fn declared_length_takes_no_memory() {
 }
 
 #[test]
+fn nothing_is_held_between_messages() {
+    let mut decoder = Decoder::new(LIMIT, MAX_FRAGMENTS);
+    let (mut begun, mut ended) = (frame(0x01, b"in two "), frame(0x80, b"frames"));
+    decoder.decode(&mut begun).unwrap();
+    assert!(!decoder.is_idle() && decoder.capacity() > 0);
+
+    let (taken, event) = decoder.decode(&mut ended).unwrap();
+    assert_eq!((taken, event), (ended.len(), Some(Event::Message(Frame::text("in two frames")))));
+    assert!(decoder.is_idle() && decoder.capacity() == 0);
+}
+
+#[test]
 fn idle_decoder_is_small() {
     assert!(size_of::<Decoder>() <= 24, "{}", size_of::<Decoder>());
 }
