@@ -167,6 +167,23 @@ async fn no_pong_is_missed_from_a_client_that_we_made_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c40_the_waiting_of_a_client_starts_anew_once_it_has_nothing_more_to_say() {
+    let limits = Limits::default().message_rate(Rate::per_second(10).burst(20)).throttle_timeout(seconds(15));
+    let mut opened = open(limited(limits), 1 << 20);
+    for round in 1..=5 {
+        // Each has to wait for some ten seconds.
+        for _ in 0..120 {
+            opened.client.write_all(&text("more")).await.unwrap();
+        }
+        for _ in 0..120 {
+            opened.messages.recv().await.unwrap();
+        }
+        sleep(seconds(3)).await;
+        assert_eq!((opened.live.stats().throttles(), opened.session.close_reason()), (round, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_tells_of_each_frame_of_a_fast_display_is_never_slowed_down() {
     let mut opened = open(Live::builder(), 4096);
     for _ in 0..240 * 60 {

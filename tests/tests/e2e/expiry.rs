@@ -1,13 +1,20 @@
 //! What authentication grants for a while only, and what is taken back (close codes 4001 and 4501).
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::Query, http::StatusCode};
 use axum_live::{CloseReason, Grant, Live, LiveLayer, Message, RefusalReason, RenewError, Session, accept};
 use axum_live_test::{LiveTest, RawSocket, Request};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::app::{serve, settles};
+use crate::app::{serve, settles, soon};
 
 /// What a token says, in the plain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,4 +136,49 @@ async fn c56_a_user_whose_access_is_revoked_is_closed_everywhere_with_4501() {
     bob.expect_close(4501).await.unwrap();
     settles("the end of all", || live.is_empty()).await;
     assert_eq!(live.stats().closed_for(&CloseReason::Revoked), 3);
+}
+
+#[tokio::test]
+async fn who_is_revoked_while_they_authenticate_is_refused_by_a_handler_that_looks_again() {
+    let live = node();
+    let banned = Arc::new(AtomicBool::new(false));
+    let (looked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (look, tell, wait) = (Arc::clone(&banned), Arc::clone(&looked), Arc::clone(&go_on));
+    let authenticate = async move |Query(token): Query<Token>| {
+        let is_banned = look.load(SeqCst);
+        tell.notify_one();
+        wait.notified().await;
+        if is_banned { Err(StatusCode::FORBIDDEN) } else { Ok(token) }
+    };
+    let look_again = Arc::clone(&banned);
+    let enter = async move || if look_again.load(SeqCst) { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let addr = serve(Router::new().route("/ws", LiveLayer::new(&live, authenticate).handler(enter))).await;
+    let request = Request::new(&Token::of("ana", 1, HOUR).path());
+    let asking =
+        tokio::spawn(async move { RawSocket::connect(addr).await.unwrap().request(&request).await.unwrap().status() });
+    soon("authentication", looked.notified()).await;
+    banned.store(true, SeqCst);
+    assert_eq!(live.user("ana").revoke(), 0);
+    go_on.notify_one();
+    assert_eq!(asking.await.unwrap(), 403);
+    assert!(live.is_empty());
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_who_waits_for_their_upgrade() {
+    let live = node();
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&entered), Arc::clone(&go_on));
+    let enter = async move || {
+        tell.notify_one();
+        wait.notified().await;
+    };
+    let layer = LiveLayer::new(&live, async |Query(token): Query<Token>| Ok::<_, StatusCode>(token));
+    let addr = serve(Router::new().route("/ws", layer.handler(enter))).await;
+    let opening = tokio::spawn(async move { RawSocket::open(addr, &Token::of("ana", 1, HOUR).path()).await.unwrap() });
+    soon("the handler", entered.notified()).await;
+    assert_eq!(live.user("ana").revoke(), 1);
+    go_on.notify_one();
+    let mut socket = opening.await.unwrap();
+    assert_eq!(socket.expect_close().await.unwrap(), (Some(4501), "access was revoked".to_owned()));
 }
