@@ -15,6 +15,7 @@ use crate::{
     node::Node,
     outbox::Bounds,
     session::Session,
+    session_limit::SessionLimit,
     user::UserId,
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) memory_budget: usize,
     pub(crate) limits: Limits,
     pub(crate) send_limit: usize,
+    pub(crate) sessions_per_user: Option<SessionLimit>,
     pub(crate) presence_linger: Duration,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) write_timeout: Duration,
@@ -166,6 +168,13 @@ impl<V: Send + Sync + 'static> Builder<V> {
         U: fmt::Display,
     {
         self.hooks.identify = Some(Box::new(move |value| id(value).map(UserId::new)));
+        self
+    }
+
+    /// How many sessions one user may have at once, where [`user`](Self::user) tells whose they are; as many as they like
+    /// by default. It costs nothing.
+    pub fn sessions_per_user(mut self, limit: SessionLimit) -> Self {
+        self.settings.sessions_per_user = Some(limit);
         self
     }
 
@@ -347,6 +356,7 @@ impl Default for Settings {
             memory_budget: 256 << 20,
             limits: Limits::default(),
             send_limit: 16 << 20,
+            sessions_per_user: None,
             presence_linger: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
             write_timeout: Duration::from_secs(10),

@@ -18,6 +18,10 @@ pub(crate) struct Hub<K: Eq + Hash = Topic> {
     fanout: Arc<Fanout>,
 }
 
+/// There are as many subscribers as may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
 impl<K: Clone + Eq + Hash> Hub<K> {
     pub(crate) fn new(fanout: Arc<Fanout>) -> Self {
         Self { topics: Table::default(), fanout }
@@ -27,6 +31,23 @@ impl<K: Clone + Eq + Hash> Hub<K> {
     pub(crate) fn subscribe(&self, topic: &K, outbox: &Arc<Outbox>) -> K {
         let (name, ()) = self.topics.enter(topic, |audience| audience.insert(outbox));
         name
+    }
+
+    /// Adds a subscriber, if `admits` says so of how many there are; answers how many there are then.
+    pub(crate) fn subscribe_if(
+        &self,
+        topic: &K,
+        outbox: &Arc<Outbox>,
+        admits: impl FnOnce(usize) -> bool,
+    ) -> Result<usize, Full> {
+        let (_, present) = self.topics.enter(topic, |audience| {
+            let is_admitted = admits(audience.len());
+            is_admitted.then(|| {
+                audience.insert(outbox);
+                audience.len()
+            })
+        });
+        present.ok_or(Full)
     }
 
     /// Removes a subscriber, and with the last one the topic.

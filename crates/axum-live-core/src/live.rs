@@ -73,6 +73,9 @@ pub enum AcceptError {
     /// Too much waits for the clients that are here.
     #[error("the server is short of memory")]
     Overloaded,
+    /// The user has as many sessions as [`Builder::sessions_per_user`] lets one have.
+    #[error("too many sessions of this user")]
+    SessionLimit,
     /// The generator of ids made none that is not in use.
     #[error("no session id is free")]
     NoId,
@@ -89,7 +92,7 @@ impl<V: Send + Sync + 'static> Live<V> {
     ///
     /// # Errors
     ///
-    /// [`AcceptError`], which is a 503.
+    /// [`AcceptError`], which is a 503, or a 429 where it is the user who has enough.
     ///
     /// # Panics
     ///
@@ -107,6 +110,10 @@ impl<V: Send + Sync + 'static> Live<V> {
         if self.node.is_stopping() {
             pending.refuse(RefusalReason::ShuttingDown);
             return Err(AcceptError::ShuttingDown);
+        }
+        if self.node.join(pending.session()).is_err() {
+            pending.refuse(RefusalReason::SessionLimit);
+            return Err(AcceptError::SessionLimit);
         }
         self.node.sweeper.start(&self.node);
         self.node.fanout.start();
@@ -338,7 +345,11 @@ impl IntoResponse for AcceptError {
     fn into_response(self) -> Response {
         // The least there is: the next server may be there already, and clients have a back-off of their own.
         let after = [(RETRY_AFTER, "1")];
-        (StatusCode::SERVICE_UNAVAILABLE, after, self.to_string()).into_response()
+        let status = match self {
+            Self::SessionLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::ShuttingDown | Self::Overloaded | Self::NoId => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, after, self.to_string()).into_response()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     grant::Lease,
     heartbeat::{Rhythm, Verdict},
     hooks::Hooks,
-    hub::Hub,
+    hub::{Full, Hub},
     id::SessionId,
     journal::{ClosedSession, Journals},
     linger::Lingerer,
@@ -115,13 +115,32 @@ impl<V> Node<V> {
                     journals.open(id);
                 }
                 self.present.fetch_add(1, SeqCst);
-                if let Some(user) = session.user() {
-                    self.users.subscribe(user, &session.shared.outbox);
-                }
                 return Some(session);
             }
         }
         None
+    }
+
+    /// Adds a session to those of its user, unless there are enough; where it takes the place of the oldest, that ends.
+    pub(crate) fn join(&self, session: &Session<V>) -> Result<(), Full> {
+        let Some(user) = session.user() else { return Ok(()) };
+        let Some(limit) = self.settings.sessions_per_user else {
+            self.users.subscribe(user, &session.shared.outbox);
+            return Ok(());
+        };
+        let present = self.users.subscribe_if(user, &session.shared.outbox, |present| limit.admits(present))?;
+        let surplus = limit.surplus(present);
+        if surplus > 0 {
+            let others = self.users.subscribers(user).into_iter().filter_map(|outbox| self.session(outbox.id()));
+            let mut others: Vec<_> = others.filter(|other| other != session).collect();
+            others.sort_by_key(|other| other.shared.born);
+            for oldest in others.iter().take(surplus) {
+                oldest.end(CloseReason::SessionLimit);
+                // Whoever comes next must not find it there.
+                self.users.unsubscribe(user, &oldest.shared.outbox);
+            }
+        }
+        Ok(())
     }
 
     /// The session of this id, closing ones too.

@@ -28,6 +28,8 @@ pub enum RefusalReason {
     ShuttingDown,
     /// Too much waits for the clients that are here: 503.
     Overloaded,
+    /// The user has as many sessions as one may have: 429.
+    SessionLimit,
     /// No session id is free: 503.
     NoId,
     /// The handler under the layer said no: its own answer.
@@ -52,6 +54,7 @@ impl RefusalReason {
             Self::NotUpgradable => "not_upgradable",
             Self::ShuttingDown => "shutting_down",
             Self::Overloaded => "overloaded",
+            Self::SessionLimit => "session_limit",
             Self::NoId => "no_id",
             Self::Handler => "handler",
             Self::NeverOpened => "never_opened",

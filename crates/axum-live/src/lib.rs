@@ -204,8 +204,8 @@ pub use axum_live_core::{
     Builder, CloseCode, CloseReason, ClosedSession, Drain, EncodeError, Excerpt, Frame, Grant, Heartbeat,
     InvalidCloseCode, InvalidSessionId, JournalEntry, JournalEvent, Limits, Live, Message, NoSession, Payload,
     Presence, PresenceError, Present, PublishError, Rate, RefusalReason, RenewError, SendError, Session,
-    SessionExtensions, SessionId, SessionPhase, SessionStats, ShutdownReport, Stats, SubscribeError, Topic, TopicError,
-    UserId, UserSessions,
+    SessionExtensions, SessionId, SessionLimit, SessionPhase, SessionStats, ShutdownReport, Stats, SubscribeError,
+    Topic, TopicError, UserId, UserSessions,
 };
 pub use client::client;
 pub use inspector::Inspector;

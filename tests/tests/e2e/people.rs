@@ -1,11 +1,14 @@
 //! The sessions of one person: a tab each.
 
-use axum::{Router, extract::Query, http::StatusCode};
-use axum_live::{CloseCode, Live, LiveLayer, Session, accept};
-use axum_live_test::{LiveTest, Request};
-use serde::Deserialize;
+use std::time::Duration;
 
-use crate::app::settles;
+use axum::{Router, extract::Query, http::StatusCode};
+use axum_live::{CloseCode, CloseReason, Live, LiveLayer, RefusalReason, Session, SessionLimit, accept};
+use axum_live_test::{LiveTest, RawSocket, Request};
+use serde::Deserialize;
+use tokio::{task::JoinSet, time};
+
+use crate::app::{serve, settles};
 
 #[derive(Deserialize)]
 pub(crate) struct User {
@@ -50,6 +53,54 @@ async fn a_message_to_a_person_reaches_each_of_their_tabs_and_nobody_else() {
     for client in [&mut bob, &mut guest] {
         client.expect::<u8>("all").await.unwrap();
     }
+}
+
+/// What each of so many clients that connect at once as one user is answered.
+async fn rush(live: &Live<User>, clients: usize) -> Vec<u16> {
+    let addr = serve(app(live)).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..clients {
+        tasks.spawn(async move {
+            let mut socket = RawSocket::connect(addr).await.unwrap();
+            let status = socket.request(&Request::new("/ws?user=ana")).await.unwrap().status();
+            (status, socket)
+        });
+    }
+    // The sockets stay until all have come.
+    let answers = tasks.join_all().await;
+    answers.iter().map(|(status, _)| *status).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c72_a_user_has_so_many_sessions_and_one_more_is_429() {
+    let live = Live::builder().maybe_user(User::name).sessions_per_user(SessionLimit::refuse(5)).build();
+    let answers = rush(&live, 200).await;
+    assert_eq!(answers.iter().filter(|status| **status == 101).count(), 5);
+    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 195);
+    assert_eq!(live.stats().refused_for(RefusalReason::SessionLimit), 195);
+
+    settles("the end of all", || live.is_empty()).await;
+    assert!(rush(&live, 5).await.iter().all(|status| *status == 101), "their places are free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c72_where_the_oldest_has_to_go_it_is_told_4504_and_guests_are_not_counted() {
+    let live = Live::builder().maybe_user(User::name).sessions_per_user(SessionLimit::replace_oldest(2)).build();
+    let app = app(&live);
+    let mut oldest = enter(&app, "ana").await;
+    time::sleep(Duration::from_secs(2)).await;
+    let (_second, _guest) = (enter(&app, "ana").await, LiveTest::connect(&app, "/ws").await.unwrap());
+    let (_third, _bob) = (enter(&app, "ana").await, enter(&app, "bob").await);
+    oldest.expect_close(4504).await.unwrap();
+    assert_eq!((live.user("ana").len(), live.stats().closed_for(&CloseReason::SessionLimit)), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c72_of_many_that_come_at_once_the_newest_stay_and_no_more_than_may() {
+    let live = Live::builder().maybe_user(User::name).sessions_per_user(SessionLimit::replace_oldest(5)).build();
+    assert!(rush(&live, 100).await.iter().all(|status| *status == 101));
+    settles("the end of all", || live.is_empty()).await;
+    assert_eq!(live.stats().closed_for(&CloseReason::SessionLimit), 95);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{
 use axum::{Router, extract::Query, http::StatusCode};
 use axum_live::{
     Builder, ClientError, Data, Frame, Grant, Heartbeat, Limits, Live, LiveLayer, Message, MessageRouter, Params, Rate,
-    Session, SubscriptionPolicy, accept,
+    Session, SessionLimit, SubscriptionPolicy, accept,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -48,8 +48,10 @@ impl App {
             Limits::default().message_rate(Rate::per_second(1000).burst(1)).throttle_timeout(Duration::from_millis(1));
         let wary = builder().limits(wary).build();
         let poor = builder().memory_budget(1 << 20).queue_bytes(64 << 20).build();
+        let single = builder().sessions_per_user(SessionLimit::replace_oldest(1)).build();
         let router = Router::new()
             .route("/poor", LiveLayer::new(&poor, authenticate).handler(accept))
+            .route("/single", LiveLayer::new(&single, authenticate).handler(accept))
             .route("/brief", LiveLayer::new(&live, briefly).handler(accept))
             .route("/hasty", LiveLayer::new(&hasty, authenticate).handler(accept))
             .route("/wary", LiveLayer::new(&wary, authenticate).handler(accept))

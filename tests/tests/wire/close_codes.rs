@@ -9,6 +9,7 @@ async fn cause(code: u16, app: &App) -> RawSocket {
     let path = match code {
         1013 => "/poor",
         4001 => "/brief",
+        4504 => "/single",
         4009 | 4012 => "/restless",
         4011 | 4014 => "/hasty",
         4013 => "/wary",
@@ -55,6 +56,7 @@ async fn cause(code: u16, app: &App) -> RawSocket {
             socket.expect_json("echo").await.unwrap();
             assert_eq!(app.live.user("ana").revoke(), 1);
         }
+        4504 => drop(RawSocket::open(app.addr, "/single?user=ana").await.unwrap()),
         4505 => {
             for n in 0..128 + 16 {
                 let topic = serde_json::json!({ "topic": format!("many:{n}") });
@@ -79,7 +81,7 @@ async fn last_words(mut socket: RawSocket) -> (u16, String) {
 #[tokio::test]
 async fn every_close_code_of_the_page_comes_with_its_words() {
     let table = page::table("### Close codes");
-    assert_eq!(table.len(), 17, "{table:?}");
+    assert_eq!(table.len(), 18, "{table:?}");
     for row in table {
         let [code, words, _] = row[..] else { panic!("{row:?}") };
         let app = App::serve().await;
