@@ -82,7 +82,12 @@ impl Connection {
                     return;
                 }
                 () = activity.ceased() => deadline.set(time::sleep(self.terms.idle_timeout)),
-                () = &mut deadline, if activity.is_idle() => {
+                // Whoever ends a request tells of it a moment before it has ended, maybe in another thread.
+                () = &mut deadline => {
+                    if !activity.is_idle() {
+                        deadline.set(time::sleep(self.terms.idle_timeout));
+                        continue;
+                    }
                     if is_late || !activity.has_begun() {
                         debug!(target: "axum_live", peer = %self.peer, "a connection was closed: no request came");
                         self.connections.count_timeout();
