@@ -1,42 +1,20 @@
-//! How long a hook may take, on a clock that is paused and a stream in memory.
-#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+//! How long a hook may take.
 
 use std::{future::pending, time::Duration};
 
-use axum_live_core::{Builder, CloseReason, Heartbeat, Limits, Live, Message, Session, SessionInfo, Stream};
-use bytes::Bytes;
+use axum_live_core::{Builder, CloseReason, Heartbeat, Limits, Live, Message, Session};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 
-const PING: [u8; 2] = [0x89, 0];
-const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
+use crate::client::{Opened, PING, PONG, connect, open, seconds, text};
 
 /// Longer than anything takes that is to happen.
 const LONG: Duration = Duration::from_secs(1000);
 
-/// An open session, with the client's end of its stream and the reasons that `on_close` got.
-struct Opened {
-    live: Live<()>,
-    session: Session<()>,
-    client: DuplexStream,
-    reasons: mpsc::UnboundedReceiver<CloseReason>,
-}
-
 impl Opened {
-    fn new(builder: Builder<()>) -> Self {
-        let (tell, reasons) = mpsc::unbounded_channel();
-        let live =
-            builder.on_close(async move |_: Session<()>, reason: CloseReason| tell.send(reason).unwrap()).build();
-        let pending = live.accept((), SessionInfo::default()).unwrap();
-        let session = pending.session().clone();
-        let (client, server) = duplex(4096);
-        pending.open(Stream::Other(Box::new(server)), Bytes::new());
-        Self { live, session, client, reasons }
-    }
-
     async fn send(&mut self, bytes: &[u8]) {
         self.client.write_all(bytes).await.unwrap();
     }
@@ -55,19 +33,9 @@ impl Opened {
     }
 }
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 /// Hooks have so many seconds.
 fn within(timeout: u64) -> Builder<()> {
     Live::builder().limits(Limits::default().hook_timeout(seconds(timeout)))
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend_from_slice(payload.as_bytes());
-    frame
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +49,7 @@ async fn c48_our_pings_and_deliveries_go_on_until_a_hook_that_never_returns_is_4
         pending::<()>().await;
     });
     for builder in [connect, message] {
-        let mut opened = Opened::new(builder);
+        let mut opened = open(builder);
         let start = Instant::now();
         opened.send(&text(r#"{"topic":"go"}"#)).await;
         for _ in 0..2 {
@@ -99,17 +67,16 @@ async fn c48_our_pings_and_deliveries_go_on_until_a_hook_that_never_returns_is_4
 #[tokio::test(start_paused = true)]
 async fn c48_a_hook_may_take_as_long_as_it_likes_unless_a_deadline_is_set() {
     let quiet = Live::builder().heartbeat(Heartbeat::danger_off());
-    let opened = Opened::new(quiet.on_connect(async |_: Session<()>| pending().await));
+    let opened = open(quiet.on_connect(async |_: Session<()>| pending().await));
     assert!(timeout(100 * LONG, opened.session.closed()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn c48_each_call_of_a_hook_has_a_deadline_of_its_own() {
-    let mut opened = Opened::new(within(10).heartbeat(Heartbeat::danger_off()).on_message(
-        async |_: Session<()>, message: Message| {
+    let mut opened =
+        open(within(10).heartbeat(Heartbeat::danger_off()).on_message(async |_: Session<()>, message: Message| {
             sleep(seconds(message.json().unwrap())).await;
-        },
-    ));
+        }));
     let calls = [9, 9, 0, 9].map(|seconds| text(&format!(r#"{{"topic":"wait","data":{seconds}}}"#)));
     opened.send(&calls.concat()).await;
     assert!(timeout(LONG, opened.session.closed()).await.is_err(), "{:?}", opened.session.close_reason());
@@ -130,17 +97,16 @@ async fn on_close_has_no_deadline() {
             tell.send(()).unwrap();
         })
         .build();
-    let (_client, server) = duplex(4096);
-    live.accept((), SessionInfo::default()).unwrap().open(Stream::Other(Box::new(server)), Bytes::new());
+    let (session, _client) = connect(&live, 256);
     sleep(seconds(1)).await;
-    live.sessions()[0].close();
+    session.close();
     assert_eq!(timeout(LONG, ended.recv()).await, Ok(Some(())));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_message_behind_a_hook_that_is_late_is_not_handled() {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let mut opened = Opened::new(within(1).on_message(async move |_: Session<()>, message: Message| {
+    let mut opened = open(within(1).on_message(async move |_: Session<()>, message: Message| {
         tell.send(message.topic().to_owned()).unwrap();
         pending::<()>().await;
     }));
@@ -152,7 +118,7 @@ async fn the_message_behind_a_hook_that_is_late_is_not_handled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_runs_when_its_session_closes_has_the_close_timeout_and_no_other() {
-    let mut opened = Opened::new(within(1).on_connect(async |session: Session<()>| {
+    let mut opened = open(within(1).on_connect(async |session: Session<()>| {
         session.close();
         sleep(seconds(4)).await;
         session.extensions().insert("it came to its end");

@@ -1,15 +1,15 @@
-//! How fast a client may send, at the edges of its rates, on a clock that is paused and a stream in memory.
-#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+//! How fast a client may send, at the edges of its rates.
 
 use std::{iter, time::Duration};
 
-use axum_live_core::{Builder, CloseReason, Frame, Heartbeat, Limits, Live, Rate, Session, SessionInfo, Stream};
-use bytes::Bytes;
+use axum_live_core::{Builder, CloseReason, Frame, Heartbeat, Limits, Live, Rate, Session};
 use tokio::{
-    io::{self, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{self, AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
+
+use crate::client::{assert_about, connect, frame, ping, seconds, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -25,38 +25,12 @@ struct Opened {
 fn open(builder: Builder<()>, room: usize) -> Opened {
     let (tell, messages) = mpsc::unbounded_channel();
     let live = builder.on_frame(async move |_: Session<()>, frame: Frame| tell.send(frame).unwrap()).build();
-    let pending = live.accept((), SessionInfo::default()).unwrap();
-    let session = pending.session().clone();
-    let (client, server) = duplex(room);
-    pending.open(Stream::Other(Box::new(server)), Bytes::new());
+    let (session, client) = connect(&live, room);
     Opened { live, session, client, messages }
 }
 
 fn limited(limits: Limits) -> Builder<()> {
     Live::builder().limits(limits).heartbeat(Heartbeat::danger_off())
-}
-
-fn frame(first: u8, payload: &str) -> Vec<u8> {
-    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend_from_slice(payload.as_bytes());
-    frame
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    frame(0x81, payload)
-}
-
-fn ping(payload: &str) -> Vec<u8> {
-    frame(0x89, payload)
-}
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// Within a tick or two of the sweep.
-fn assert_about(elapsed: Duration, expected: u64) {
-    assert!((seconds(expected)..=seconds(expected + 2)).contains(&elapsed), "{elapsed:?} is not about {expected} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,4 @@
-//! What happens by the clock, on a clock that is paused and a stream in memory.
-#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+//! The times in a session's life: heartbeats, timeouts, shutdowns, and what figures tell of them.
 
 use std::{
     future::pending,
@@ -13,47 +12,17 @@ use std::{
 use axum_live_core::{Builder, CloseReason, Heartbeat, Live, Message, Session, SessionInfo, SessionPhase, Stream};
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
     sync::{Barrier, mpsc},
     time::{Instant, sleep, timeout},
 };
 
-const PING: [u8; 2] = [0x89, 0];
-const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
+use crate::client::{PING, PONG, assert_about, connect, open, text};
+
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// An open session, with the client's end of its stream and the reasons that `on_close` got.
-struct Opened {
-    live: Live<()>,
-    session: Session<()>,
-    client: DuplexStream,
-    reasons: mpsc::UnboundedReceiver<CloseReason>,
-}
-
-fn open(builder: Builder<()>) -> Opened {
-    let (tell, reasons) = mpsc::unbounded_channel();
-    let live = builder.on_close(async move |_: Session<()>, reason: CloseReason| tell.send(reason).unwrap()).build();
-    let pending = live.accept((), SessionInfo::default()).unwrap();
-    let session = pending.session().clone();
-    let (client, server) = duplex(256);
-    pending.open(Stream::Other(Box::new(server)), Bytes::new());
-    Opened { live, session, client, reasons }
-}
 
 fn builder() -> Builder<()> {
     Live::builder()
-}
-
-fn text(payload: &str) -> Vec<u8> {
-    let mut frame = vec![0x81, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend_from_slice(payload.as_bytes());
-    frame
-}
-
-/// Within a tick or two of the sweep.
-fn assert_about(elapsed: Duration, seconds: u64) {
-    let expected = Duration::from_secs(seconds)..=Duration::from_secs(seconds + 2);
-    assert!(expected.contains(&elapsed), "{elapsed:?} is not about {seconds} s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,9 +216,7 @@ async fn on_close_that_never_returns_is_dropped_by_a_shutdown_in_the_end() {
             pending::<()>().await;
         })
         .build();
-    let pending_session = live.accept((), SessionInfo::default()).unwrap();
-    let (_client, server) = duplex(256);
-    pending_session.open(Stream::Other(Box::new(server)), Bytes::new());
+    let (_, _client) = connect(&live, 256);
     let start = Instant::now();
     let report = live.shutdown().await;
     assert_about(start.elapsed(), 35);
@@ -303,8 +270,7 @@ async fn hooks_that_await_a_shutdown_do_not_wait_for_each_other() {
         .build();
     let mut clients = Vec::new();
     for _ in 0..2 {
-        let (mut client, server) = duplex(256);
-        live.accept((), SessionInfo::default()).unwrap().open(Stream::Other(Box::new(server)), Bytes::new());
+        let (_, mut client) = connect(&live, 256);
         client.write_all(&text(r#"{"topic":"stop"}"#)).await.unwrap();
         clients.push(client);
     }

@@ -1,19 +1,18 @@
-//! `Live::drain`, on a clock that is paused and streams in memory.
-#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+//! `Live::drain`, by the clock.
 
 use std::{collections::HashSet, time::Duration};
 
 use axum_live_core::{
     AcceptError, CloseReason, Drain, Live, Message, RefusalReason, Session, SessionId, SessionInfo, ShutdownReport,
-    Stream,
 };
-use bytes::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
     task::{self, JoinHandle},
     time::{Instant, sleep, timeout},
 };
+
+use crate::client::connect;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,10 +53,7 @@ impl Node {
     async fn open(&self, count: usize) -> Vec<Client> {
         let mut clients = Vec::new();
         for _ in 0..count {
-            let pending = self.live.accept((), SessionInfo::default()).unwrap();
-            let session = pending.session().clone();
-            let (stream, server) = duplex(256);
-            pending.open(Stream::Other(Box::new(server)), Bytes::new());
+            let (session, stream) = connect(&self.live, 256);
             clients.push(Client { session, stream });
         }
         while self.live.stats().open_sessions() < count {
@@ -191,9 +187,7 @@ async fn c58_a_drain_refuses_new_and_pending_sessions_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_over_when_the_last_client_has_left_by_itself() {
     let live = Live::<()>::builder().build();
-    let pending = live.accept((), SessionInfo::default()).unwrap();
-    let (client, server) = duplex(256);
-    pending.open(Stream::Other(Box::new(server)), Bytes::new());
+    let (_, client) = connect(&live, 256);
     while live.stats().open_sessions() == 0 {
         task::yield_now().await;
     }
@@ -232,9 +226,7 @@ async fn a_drain_that_a_hook_awaits_closes_its_session_and_does_not_wait_for_it(
 #[tokio::test(start_paused = true)]
 async fn a_drain_waits_for_the_hooks_of_the_last_session_and_then_drops_them() {
     let live = Live::<()>::builder().on_connect(async |_: Session<()>| std::future::pending().await).build();
-    let pending = live.accept((), SessionInfo::default()).unwrap();
-    let (_client, server) = duplex(256);
-    pending.open(Stream::Other(Box::new(server)), Bytes::new());
+    let (_, _client) = connect(&live, 256);
     sleep(SECOND).await;
     let report = live.drain(Drain::default()).await;
     assert_eq!((report.closed(), report.aborted(), report.time().as_secs()), (0, 1, 30));
