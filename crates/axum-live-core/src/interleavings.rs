@@ -63,8 +63,20 @@ impl Bench {
         Client::new(name, &self.fanout)
     }
 
+    fn subscriber(&self, name: &str) -> Client {
+        let client = self.client(name);
+        client.subscribe(&self.hub).unwrap();
+        client
+    }
+
     fn publish(hub: &Hub, text: &str) -> usize {
         hub.publish(&topic(), &Frame::text(text), None, Urgency::Refusable).unwrap()
+    }
+
+    /// Publishes in a thread of its own.
+    fn publisher(&self, text: &'static str) -> thread::JoinHandle<usize> {
+        let hub = Arc::clone(&self.hub);
+        thread::spawn(move || Self::publish(&hub, text))
     }
 }
 
@@ -151,12 +163,8 @@ fn topic_that_empties_while_another_joins_keeps_the_other() {
 fn who_has_unsubscribed_is_sent_nothing_more() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
-        let publisher = thread::spawn({
-            let hub = Arc::clone(&hub);
-            move || Bench::publish(&hub, "published")
-        });
+        let (hub, client) = (Arc::clone(&bench.hub), bench.subscriber("a"));
+        let publisher = bench.publisher("published");
         client.subscriptions.unsubscribe(&hub, &client.outbox, &topic());
         client.outbox.send(Frame::text("sent")).unwrap();
         let received = publisher.join().unwrap();
@@ -195,12 +203,8 @@ fn c51_frame_sent_while_the_session_closes_is_written_or_refused() {
 fn c51_frame_published_while_the_session_closes_is_written_before_the_close_frame_or_not_at_all() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
-        let publisher = thread::spawn({
-            let hub = Arc::clone(&hub);
-            move || Bench::publish(&hub, "x")
-        });
+        let client = bench.subscriber("a");
+        let publisher = bench.publisher("x");
         // The latch comes first, as it does when the engine closes: the publication may be on its way.
         client.outbox.close(CloseReason::NoPong);
         let mut written = client.written();
@@ -218,8 +222,7 @@ fn c51_frame_published_while_the_session_closes_is_written_before_the_close_fram
 fn c51_what_is_sent_behind_a_publication_while_the_session_closes_is_written_or_refused() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.subscriber("a"));
         let sender = thread::spawn({
             let (hub, client) = (Arc::clone(&hub), client.clone());
             move || {
@@ -241,12 +244,8 @@ fn c51_what_is_sent_behind_a_publication_while_the_session_closes_is_written_or_
 fn c52_nothing_is_sent_to_a_session_that_has_ended_while_others_publish() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
-        let publisher = thread::spawn({
-            let hub = Arc::clone(&hub);
-            move || Bench::publish(&hub, "x")
-        });
+        let (hub, client) = (Arc::clone(&bench.hub), bench.subscriber("a"));
+        let publisher = bench.publisher("x");
         client.end(&hub);
         client.outbox.detach();
         assert_eq!(Bench::publish(&hub, "y"), 0);
@@ -297,13 +296,8 @@ fn task_that_falls_asleep_misses_no_push_and_no_close() {
 fn publications_have_one_order_for_all() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, one, other) = (Arc::clone(&bench.hub), bench.client("a"), bench.client("b"));
-        one.subscribe(&hub).unwrap();
-        other.subscribe(&hub).unwrap();
-        let publisher = thread::spawn({
-            let hub = Arc::clone(&hub);
-            move || Bench::publish(&hub, "x")
-        });
+        let (hub, one, other) = (Arc::clone(&bench.hub), bench.subscriber("a"), bench.subscriber("b"));
+        let publisher = bench.publisher("x");
         Bench::publish(&hub, "y");
         publisher.join().unwrap();
 
@@ -357,8 +351,7 @@ fn late_presence_does_not_stay() {
 fn who_publishes_and_then_sends_is_heard_in_that_order() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
+        let (hub, client) = (Arc::clone(&bench.hub), bench.subscriber("a"));
         let other = thread::spawn({
             let hub = Arc::clone(&hub);
             move || Bench::publish(&hub, "other")
@@ -378,12 +371,8 @@ fn who_publishes_and_then_sends_is_heard_in_that_order() {
 fn c52_what_was_handed_over_before_the_close_goes_before_the_close_frame() {
     loom::model(|| {
         let bench = Bench::new();
-        let (hub, client) = (Arc::clone(&bench.hub), bench.client("a"));
-        client.subscribe(&hub).unwrap();
-        let publisher = thread::spawn({
-            let hub = Arc::clone(&hub);
-            move || Bench::publish(&hub, "x")
-        });
+        let (hub, client) = (Arc::clone(&bench.hub), bench.subscriber("a"));
+        let publisher = bench.publisher("x");
         client.subscriptions.leave(&hub, &client.outbox);
         client.outbox.close(CloseReason::Shutdown);
         let received = publisher.join().unwrap();
