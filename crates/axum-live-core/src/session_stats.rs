@@ -74,21 +74,24 @@ impl<V> Session<V> {
     /// of a node once a second is nothing to them.
     pub fn stats(&self) -> SessionStats {
         let shared = &*self.shared;
-        let phase = match self.has_opened() {
-            _ if self.is_closed() => SessionPhase::Closing,
-            true => SessionPhase::Open,
-            false => SessionPhase::Pending,
-        };
         let (queued, bounds) = (shared.outbox.queued(), shared.outbox.lane().bounds());
         let share = |queued: usize, bound: usize| queued as f64 / bound.max(1) as f64;
         SessionStats {
-            phase,
+            phase: self.phase(),
             queued,
             fullness: share(queued.messages, bounds.messages).max(share(queued.bytes, bounds.bytes)),
             waiting: shared.outbox.waits_since().map_or(Duration::ZERO, |since| since.elapsed()),
             subscriptions: shared.subscriptions.len(),
             age: Duration::from_secs(shared.node.seconds().saturating_sub(shared.born).into()),
             silence: shared.node.rhythm.tick.saturating_mul(shared.pulse.silent_ticks()),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> SessionPhase {
+        match self.has_opened() {
+            _ if self.is_closed() => SessionPhase::Closing,
+            true => SessionPhase::Open,
+            false => SessionPhase::Pending,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     node::Node,
     refusal::RefusalReason,
     session::Session,
+    session_stats::SessionPhase,
 };
 
 /// A node's figures at one moment: [`Live::stats`].
@@ -226,10 +227,10 @@ impl Stats {
 
 impl Census {
     pub(crate) fn add<V>(&mut self, session: &Session<V>) {
-        let phase = match session.has_opened() {
-            _ if session.is_closed() => &mut self.closing,
-            true => &mut self.open,
-            false => &mut self.pending,
+        let phase = match session.phase() {
+            SessionPhase::Pending => &mut self.pending,
+            SessionPhase::Open => &mut self.open,
+            SessionPhase::Closing => &mut self.closing,
         };
         *phase += 1;
         self.subscriptions += session.shared.subscriptions.len();
