@@ -1,25 +1,27 @@
+mod closing;
+mod ear;
+
 use std::{
     mem,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::{
-    task,
-    time::{self, Sleep},
-};
-use tracing::{Span, debug, debug_span, error, trace, warn};
+use bytes::Bytes;
+use tokio::task;
+use tracing::{Span, debug, debug_span, error, trace};
 
+use self::{
+    closing::Closing,
+    ear::{Ear, Held},
+};
 use crate::{
-    allowance::{Allowance, Pace},
-    close::{CloseCode, CloseReason},
-    frame::{Decoder, Event, Frame},
+    allowance::Allowance,
+    close::CloseReason,
+    frame::{Decoder, Frame},
     hooks::{Inbound, Panicked, Running},
     journal::JournalEvent,
     message::Message,
-    outbox::Haste,
-    scratch::Scratch,
     session::Session,
     stream::{Link, Stream},
 };
@@ -29,9 +31,6 @@ const MAX_STRIKES: u8 = 16;
 
 /// Messages and reads of one session before what they caused is written and other tasks have their turn.
 const QUOTA: u32 = 32;
-
-/// Bytes that are read at once of a client that was slowed down, and may be held until it may go on.
-const SIP: usize = 4 << 10;
 
 /// One session's task: one socket, one hook at a time, polled side by side, so that a slow hook delays neither pings
 /// nor deliveries.
@@ -52,25 +51,6 @@ pub(crate) struct Actor<V: Send + Sync + 'static> {
     allowance: Allowance,
 }
 
-/// What has come and has to wait until a hook returns.
-#[derive(Default)]
-struct Held {
-    /// The message that follows the one a hook is at.
-    message: Option<Frame>,
-    /// Read, and not decoded yet.
-    rest: BytesMut,
-}
-
-/// What is made of what the client sends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ear {
-    Listening,
-    /// The client's last word, or its last sensible one, has been said; the rest is read and dropped.
-    Draining,
-    /// The stream has ended.
-    Ended,
-}
-
 /// Where the hooks are.
 enum Slot {
     /// `on_connect` is to come.
@@ -80,15 +60,6 @@ enum Slot {
     /// `on_close` runs.
     Last(Running),
     Done,
-}
-
-/// What a session needs on its way out only.
-struct Closing {
-    deadline: Pin<Box<Sleep>>,
-    /// It has passed.
-    late: bool,
-    /// We have said that nothing more comes.
-    shut: bool,
 }
 
 impl<V: Send + Sync + 'static> Actor<V> {
@@ -217,145 +188,6 @@ impl<V: Send + Sync + 'static> Actor<V> {
         self.hook = running.map_or(Slot::Idle, Slot::Busy);
     }
 
-    /// Reads and decodes until a message waits, the client has to, or nothing is there.
-    fn read(&mut self, cx: &mut Context<'_>) {
-        while !self.holds_message() && self.ear != Ear::Ended && !self.is_throttled(cx) {
-            if let Some(held) = self.held.take() {
-                let mut rest = held.rest;
-                let taken = self.listen(cx, &mut rest);
-                rest.advance(taken);
-                self.hold(rest);
-                continue;
-            }
-            if self.quota == 0 {
-                break;
-            }
-            self.quota -= 1;
-            let mut scratch = Scratch::borrow();
-            let most = if self.allowance.is_throttled() { SIP } else { scratch.len() };
-            match self.link.poll_read(cx, &mut scratch[..most]) {
-                Poll::Pending => {
-                    self.allowance.rest();
-                    break;
-                }
-                Poll::Ready(Ok(0)) => {
-                    self.ear = Ear::Ended;
-                    self.session.shared.outbox.close(CloseReason::Lost);
-                }
-                Poll::Ready(Err(error)) => {
-                    self.ear = Ear::Ended;
-                    self.session.shared.outbox.close(CloseReason::Io(error.kind()));
-                }
-                Poll::Ready(Ok(count)) => {
-                    let node = &self.session.shared.node;
-                    self.session.shared.pulse.heard();
-                    self.allowance.charge_bytes(count, node.millis(), &node.settings.limits);
-                    let taken = self.listen(cx, &mut scratch[..count]);
-                    self.hold(scratch[taken..count].into());
-                }
-            }
-        }
-        self.session.shared.pulse.set_deaf(self.holds_message() || self.allowance.is_paused());
-    }
-
-    /// Whether the client has to wait until what it sent is within its rates. A session that closes reads on, for the
-    /// client's last word.
-    fn is_throttled(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.closing.is_some() || self.ear != Ear::Listening {
-            self.allowance.rest();
-            return false;
-        }
-        let (node, was_throttled) = (&self.session.shared.node, self.allowance.is_throttled());
-        match self.allowance.poll_pace(cx, &node.settings.limits, || node.millis()) {
-            Pace::Go => false,
-            Pace::Pause => {
-                if !was_throttled {
-                    debug!(target: "axum_live", "slowed down");
-                    node.counters.throttles.add_one();
-                }
-                true
-            }
-            Pace::Over => {
-                self.ear = Ear::Draining;
-                self.session.shared.outbox.close(CloseReason::RateLimited);
-                false
-            }
-        }
-    }
-
-    fn is_spent(&self) -> bool {
-        self.closing.is_none() && self.allowance.is_spent(&self.session.shared.node.settings.limits)
-    }
-
-    fn holds_message(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.message.is_some())
-    }
-
-    /// Keeps what could not be decoded yet.
-    fn hold(&mut self, rest: BytesMut) {
-        if !rest.is_empty() {
-            self.held.get_or_insert_default().rest = rest;
-        }
-    }
-
-    /// Decodes up to the message that has to wait, or after which the client has to; answers how many bytes that took.
-    fn listen(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> usize {
-        let mut taken = 0;
-        while self.ear == Ear::Listening {
-            match self.decoder.decode(&mut input[taken..]) {
-                Err(violation) => {
-                    debug!(target: "axum_live", %violation, "refused");
-                    self.ear = Ear::Draining;
-                    self.session.shared.outbox.close(violation.into());
-                }
-                Ok((count, event)) => {
-                    taken += count;
-                    let Some(event) = event else {
-                        if !self.decoder.is_idle() {
-                            self.session.shared.pulse.unfinished();
-                        }
-                        return taken;
-                    };
-                    if self.decoder.is_idle() {
-                        self.session.shared.pulse.finished();
-                    }
-                    self.hear(cx, event);
-                    if self.holds_message() || self.is_spent() {
-                        return taken;
-                    }
-                }
-            }
-        }
-        input.len()
-    }
-
-    fn hear(&mut self, cx: &mut Context<'_>, event: Event) {
-        match event {
-            Event::Message(_) => self.allowance.charge_message(),
-            Event::Ping(_) | Event::Pong => self.allowance.charge_control(),
-            Event::Close(_) => {}
-        }
-        match event {
-            Event::Message(frame) if !self.session.is_closed() => {
-                if matches!(self.hook, Slot::Idle) && self.quota > 0 {
-                    self.handle(frame);
-                    self.run_hook(cx);
-                } else {
-                    self.held.get_or_insert_default().message = Some(frame);
-                }
-            }
-            Event::Message(_) | Event::Pong => {}
-            Event::Ping(payload) => self.session.shared.outbox.push_control(Frame::pong(&payload)),
-            Event::Close(said) => {
-                self.ear = Ear::Draining;
-                let (code, text) = said.unzip();
-                let code = code.and_then(|code| CloseCode::try_from(code).ok());
-                let text = text.unwrap_or_default().into();
-                self.session.shared.outbox.close(CloseReason::Client { code, text });
-            }
-        }
-    }
-
     /// Writes what waits, and sees to it that a session whose latch is set comes to its end; answers whether that
     /// moved on.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
@@ -373,72 +205,6 @@ impl<V: Send + Sync + 'static> Actor<V> {
             return true;
         }
         self.end_hook(cx, flushed.haste) || self.end_link(cx, flushed.empty && sent.is_ready())
-    }
-
-    fn begin_to_close(&mut self) {
-        let shared = &self.session.shared;
-        let deadline = Box::pin(time::sleep(shared.node.settings.close_timeout));
-        self.closing = Some(Closing { deadline, late: false, shut: false });
-        if let Some(held) = &mut self.held {
-            held.message = None;
-        }
-        shared.node.leaves(&self.session);
-        let reason = shared.outbox.reason().unwrap_or(CloseReason::Aborted);
-        if matches!(reason, CloseReason::QueueFull | CloseReason::WriteTimeout) {
-            warn!(target: "axum_live", session_id = %self.session.id(), reason = reason.name(), "slow client");
-        }
-        let code = reason.code().map(u16::from);
-        debug!(target: "axum_live", reason = reason.name(), code, "close");
-        if matches!(reason, CloseReason::Lost | CloseReason::Io(_)) {
-            self.let_go();
-        }
-    }
-
-    /// Drops a hook that takes too long; answers whether it did.
-    fn end_hook(&mut self, cx: &mut Context<'_>, haste: Haste) -> bool {
-        let Some(closing) = &mut self.closing else { return false };
-        closing.late = closing.late || closing.deadline.as_mut().poll(cx).is_ready();
-        let is_late = closing.late && !self.session.shared.node.is_stopping() || haste >= Haste::Hurry;
-        let next = match self.hook {
-            Slot::Busy(_) | Slot::Last(_) if haste == Haste::Kill => Slot::Done,
-            Slot::Busy(_) if is_late => Slot::Idle,
-            _ => return false,
-        };
-        self.drop_hook(next);
-        true
-    }
-
-    /// Ends the stream once all is said on both sides, or it is too late for that; answers whether it is let go.
-    fn end_link(&mut self, cx: &mut Context<'_>, all_sent: bool) -> bool {
-        let Some(closing) = &mut self.closing else { return false };
-        if self.link.is_gone() {
-            return false;
-        }
-        if closing.late {
-            self.link.reset();
-            // Who has answered, and merely does not hang up, has lost nothing.
-            if !closing.shut {
-                self.session.shared.node.counters.cut_off.add_one();
-            }
-            self.let_go();
-            return true;
-        }
-        if all_sent && self.ear != Ear::Listening && !closing.shut {
-            // What cannot be shut is at its end as well.
-            closing.shut = self.link.poll_shutdown(cx).is_ready();
-        }
-        let is_over = closing.shut && self.ear == Ear::Ended;
-        if is_over {
-            self.let_go();
-        }
-        is_over
-    }
-
-    /// Lets go of the stream, wherever it is held.
-    fn let_go(&mut self) {
-        self.link = Link::Gone;
-        self.ear = Ear::Ended;
-        self.session.shared.outbox.detach();
     }
 }
 

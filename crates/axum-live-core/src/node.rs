@@ -29,7 +29,9 @@ use crate::{
     journal::{ClosedSession, Journals},
     linger::Lingerer,
     live::PublishError,
-    session::{Session, SessionInfo},
+    outbox::Outbox,
+    session::Session,
+    session_info::SessionInfo,
     stats::Census,
     stopwatch::Stopwatch,
     sweep::Sweeper,
@@ -266,9 +268,7 @@ impl<V> Node<V> {
         from: Option<&Session<V>>,
     ) -> Result<usize, PublishError> {
         let except = from.map(|session| &session.shared.outbox);
-        let receivers = self.hand_over(frame, || self.hub.publish(topic, frame, except, Urgency::Refusable))?;
-        trace!(target: "axum_live", %topic, receivers, "published");
-        Ok(receivers)
+        self.hand_over(frame, || self.hand_to_topic(topic, frame, except))
     }
 
     /// Publishes once there is room.
@@ -277,14 +277,17 @@ impl<V> Node<V> {
         loop {
             let mut relieved = pin!(self.fanout.backlog().relieved().notified());
             relieved.as_mut().enable();
-            match self.hub.publish(topic, frame, None, Urgency::Refusable) {
-                Ok(receivers) => {
-                    trace!(target: "axum_live", %topic, receivers, "published");
-                    return Ok(receivers);
-                }
+            match self.hand_to_topic(topic, frame, None) {
+                Ok(receivers) => return Ok(receivers),
                 Err(Overloaded) => relieved.await,
             }
         }
+    }
+
+    fn hand_to_topic(&self, topic: &Topic, frame: &Frame, except: Option<&Arc<Outbox>>) -> Result<usize, Overloaded> {
+        let receivers = self.hub.publish(topic, frame, except, Urgency::Refusable)?;
+        trace!(target: "axum_live", %topic, receivers, "published");
+        Ok(receivers)
     }
 
     pub(crate) fn send_to(&self, user: &UserId, frame: &Frame) -> Result<usize, PublishError> {

@@ -3,7 +3,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
 use parking_lot::Mutex;
+
+use crate::{grant::Grant, session::Session};
 
 /// Chunks, each twice as long as the one before: for 4,095 values.
 const CHUNKS: usize = 12;
@@ -15,6 +19,24 @@ pub(crate) struct Renewals<V> {
     count: AtomicUsize,
     /// Held by who adds one.
     turn: Mutex<()>,
+}
+
+/// A session's grant was not renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The session is closed, be it for the end of the grant before.
+    #[error("the session is closed")]
+    Closed,
+    /// The new grant has ended already.
+    #[error("the grant has ended")]
+    Expired,
+    /// The session has been renewed 4,095 times.
+    #[error("the session was renewed too often")]
+    Limit,
+    /// The new value is another user's, or nobody's: [`Builder::user`](crate::Builder::user) tells.
+    #[error("the grant is another user's")]
+    OtherUser,
 }
 
 /// A value was not added.
@@ -47,9 +69,49 @@ impl<V> Renewals<V> {
     }
 }
 
+impl<V> Session<V> {
+    /// Takes a new grant in place of the one that authentication returned: from now on [`value`](Self::value) answers
+    /// the new value, and the session ends when the new grant does. For clients that hand in a fresh token in a message,
+    /// and so stay connected.
+    ///
+    /// The values before it are kept until the session ends, for they may be borrowed: 4,095 of them at most.
+    ///
+    /// # Errors
+    ///
+    /// See [`RenewError`]; all leave the session as it was.
+    pub fn renew(&self, grant: impl Into<Grant<V>>) -> Result<(), RenewError> {
+        let grant = grant.into();
+        if grant.has_ended() {
+            return Err(RenewError::Expired);
+        }
+        let (value, lease) = grant.into_parts();
+        if self.shared.node.hooks.user_of(&value).as_ref() != self.user() {
+            return Err(RenewError::OtherUser);
+        }
+        let renewals = self.shared.rare().renewals.get_or_init(Box::default);
+        let admit = || !self.is_closed() && self.shared.lease.renew(&lease);
+        renewals.add(value, admit).map_err(|not_added| match not_added {
+            NotAdded::Full => RenewError::Limit,
+            NotAdded::Refused => RenewError::Closed,
+        })
+    }
+}
+
 impl<V> Default for Renewals<V> {
     fn default() -> Self {
         Self { chunks: [const { OnceLock::new() }; CHUNKS], count: AtomicUsize::new(0), turn: Mutex::default() }
+    }
+}
+
+impl IntoResponse for RenewError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Closed => StatusCode::GONE,
+            Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::OtherUser => StatusCode::FORBIDDEN,
+            Self::Limit => StatusCode::TOO_MANY_REQUESTS,
+        };
+        (status, self.to_string()).into_response()
     }
 }
 

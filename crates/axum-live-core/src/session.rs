@@ -19,7 +19,7 @@ use crate::{
     close::{CloseCode, CloseReason},
     extensions::SessionExtensions,
     frame::Frame,
-    grant::{Grant, Lease},
+    grant::Lease,
     heartbeat::Pulse,
     id::SessionId,
     journal::{JournalEntry, JournalEvent},
@@ -27,7 +27,8 @@ use crate::{
     message::EncodeError,
     node::Node,
     outbox::{Outbox, Refused},
-    renewals::{NotAdded, Renewals},
+    renewals::Renewals,
+    session_info::SessionInfo,
     subscriptions::{SubscribeError, Subscriptions},
     topic::{Topic, TopicError},
     user::UserId,
@@ -77,19 +78,11 @@ pub(crate) struct Shared<V> {
 
 /// What most sessions have no need of.
 pub(crate) struct Rare<V> {
-    renewals: OnceLock<Box<Renewals<V>>>,
+    pub(crate) renewals: OnceLock<Box<Renewals<V>>>,
     pub(crate) tracks: Tracks,
     extensions: SessionExtensions,
     /// Told when the session is out of everything.
     end: Notify,
-}
-
-/// What a session keeps of the request it came from.
-#[derive(Debug, Clone, Default)]
-pub struct SessionInfo {
-    peer: Option<SocketAddr>,
-    path: Box<str>,
-    subprotocol: Option<Box<str>>,
 }
 
 /// A frame was not queued.
@@ -113,24 +106,6 @@ pub enum SendError {
     TooLarge,
 }
 
-/// A session's grant was not renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RenewError {
-    /// The session is closed, be it for the end of the grant before.
-    #[error("the session is closed")]
-    Closed,
-    /// The new grant has ended already.
-    #[error("the grant has ended")]
-    Expired,
-    /// The session has been renewed 4,095 times.
-    #[error("the session was renewed too often")]
-    Limit,
-    /// The new value is another user's, or nobody's: [`Builder::user`](crate::Builder::user) tells.
-    #[error("the grant is another user's")]
-    OtherUser,
-}
-
 impl<V> Session<V> {
     /// What tells this session from all others.
     pub fn id(&self) -> &SessionId {
@@ -141,32 +116,6 @@ impl<V> Session<V> {
     pub fn value(&self) -> &V {
         let renewals = self.shared.rare.get().and_then(|rare| rare.renewals.get());
         renewals.and_then(|renewals| renewals.newest()).unwrap_or(&self.shared.value)
-    }
-
-    /// Takes a new grant in place of the one that authentication returned: from now on [`value`](Self::value) answers
-    /// the new value, and the session ends when the new grant does. For clients that hand in a fresh token in a message,
-    /// and so stay connected.
-    ///
-    /// The values before it are kept until the session ends, for they may be borrowed: 4,095 of them at most.
-    ///
-    /// # Errors
-    ///
-    /// See [`RenewError`]; all leave the session as it was.
-    pub fn renew(&self, grant: impl Into<Grant<V>>) -> Result<(), RenewError> {
-        let grant = grant.into();
-        if grant.has_ended() {
-            return Err(RenewError::Expired);
-        }
-        let (value, lease) = grant.into_parts();
-        if self.shared.node.hooks.user_of(&value).as_ref() != self.user() {
-            return Err(RenewError::OtherUser);
-        }
-        let renewals = self.shared.rare().renewals.get_or_init(Box::default);
-        let admit = || !self.is_closed() && self.shared.lease.renew(&lease);
-        renewals.add(value, admit).map_err(|not_added| match not_added {
-            NotAdded::Full => RenewError::Limit,
-            NotAdded::Refused => RenewError::Closed,
-        })
     }
 
     /// Closes with 4501, which tells the client not to come back: what is queued is written first.
@@ -408,25 +357,6 @@ impl<V> Default for Rare<V> {
     }
 }
 
-impl SessionInfo {
-    /// What is known of a request that came to this path.
-    pub fn new(path: impl Into<Box<str>>) -> Self {
-        Self { path: path.into(), ..Self::default() }
-    }
-
-    /// The address of the client's end of the connection.
-    #[must_use]
-    pub fn peer_addr(self, peer: Option<SocketAddr>) -> Self {
-        Self { peer, ..self }
-    }
-
-    /// The subprotocol agreed on.
-    #[must_use]
-    pub fn subprotocol(self, subprotocol: Option<&str>) -> Self {
-        Self { subprotocol: subprotocol.map(Into::into), ..self }
-    }
-}
-
 impl<V> Clone for Session<V> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
@@ -456,18 +386,6 @@ impl IntoResponse for SendError {
             Self::Topic(_) => StatusCode::BAD_REQUEST,
             Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        };
-        (status, self.to_string()).into_response()
-    }
-}
-
-impl IntoResponse for RenewError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::Closed => StatusCode::GONE,
-            Self::Expired => StatusCode::UNAUTHORIZED,
-            Self::OtherUser => StatusCode::FORBIDDEN,
-            Self::Limit => StatusCode::TOO_MANY_REQUESTS,
         };
         (status, self.to_string()).into_response()
     }
