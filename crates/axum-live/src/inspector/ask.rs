@@ -51,10 +51,20 @@ pub(super) enum Telling {
     Shown,
 }
 
+/// What is looked for, in whatever case.
+pub(super) struct Needle(String);
+
 impl Ask {
-    /// Whether any of these names is one that is looked for.
-    pub(super) fn finds<const N: usize>(&self, names: [&str; N]) -> bool {
+    /// What is looked for; `None` where all is to be seen.
+    pub(super) fn needle(&self) -> Option<Needle> {
         let find = self.find.trim().to_lowercase();
-        find.is_empty() || names.iter().any(|name| name.to_lowercase().contains(&find))
+        (!find.is_empty()).then_some(Needle(find))
+    }
+}
+
+impl Needle {
+    /// Whether it is in any of these names.
+    pub(super) fn is_in<const N: usize>(&self, names: [&str; N]) -> bool {
+        names.iter().any(|name| name.to_lowercase().contains(&self.0))
     }
 }

@@ -169,11 +169,11 @@ fn sessions<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<Session
         "" => live.sessions(),
         topic => live.subscribers(topic),
     };
-    if !ask.find.is_empty() {
+    if let Some(needle) = ask.needle() {
         sessions.retain(|session| {
             let peer = session.peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
             let user = session.user().map_or("", |user| user.as_str());
-            ask.finds([session.id().as_str(), user, session.path(), &peer])
+            needle.is_in([session.id().as_str(), user, session.path(), &peer])
         });
     }
     let mut all: Vec<_> = sessions.into_iter().map(|session| (session.stats(), session)).collect();
@@ -193,7 +193,9 @@ fn sessions<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<Session
 
 fn topics<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<TopicRow> {
     let mut topics = live.topics();
-    topics.retain(|(topic, _)| ask.finds([topic.as_str()]));
+    if let Some(needle) = ask.needle() {
+        topics.retain(|(topic, _)| needle.is_in([topic.as_str()]));
+    }
     topics
         .sort_unstable_by(|(one, many), (other, more)| Reverse(many).cmp(&Reverse(more)).then_with(|| one.cmp(other)));
     Page::of(topics, ask.page, |(topic, subscribers)| TopicRow { topic: topic.as_str().to_owned(), subscribers })
@@ -201,10 +203,12 @@ fn topics<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<TopicRow>
 
 fn closed<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<ClosedRow> {
     let mut closed = live.recently_closed();
-    closed.retain(|closed| {
-        let user = closed.user().map_or("", |user| user.as_str());
-        ask.finds([closed.id().as_str(), user, closed.path(), &closed.reason().to_string()])
-    });
+    if let Some(needle) = ask.needle() {
+        closed.retain(|closed| {
+            let user = closed.user().map_or("", |user| user.as_str());
+            needle.is_in([closed.id().as_str(), user, closed.path(), &closed.reason().to_string()])
+        });
+    }
     Page::of(closed, ask.page, |closed| ClosedRow::of(&closed))
 }
 
