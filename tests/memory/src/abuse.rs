@@ -52,10 +52,15 @@ impl Case {
     }
 
     /// What is sent over and over, and how many bytes of it, by each client or to it.
-    fn load(self) -> (Vec<u8>, usize) {
+    fn load(self, terms: Terms) -> (Vec<u8>, usize) {
         match self {
             Self::Begun => {
-                let begun = [&header(0x82, 16 << 20)[..], &[7; 4 << 20]].concat();
+                // As much as a message may have, save its last byte.
+                let length = match terms {
+                    Terms::Default => 64 << 10,
+                    Terms::Lifted => 4 << 20,
+                };
+                let begun = [header(0x82, length as u64), vec![7; length - 1]].concat();
                 let length = begun.len();
                 (begun, length)
             }
@@ -130,7 +135,7 @@ pub fn suffer(case: Case, terms: Terms) -> Result<(), Box<dyn Error>> {
     let live = terms.builder().on_frame(async |_: Session<()>, _: Frame| {}).build();
     let runtime = tokio::runtime::Runtime::new()?;
     let address = runtime.block_on(server::start(&live))?;
-    let (piece, total) = case.load();
+    let (piece, total) = case.load(terms);
     let connect = || client::connect(address, b"\r\n\r\n");
     let mut clients = iter::repeat_with(connect).take(CLIENTS).collect::<io::Result<Vec<_>>>()?;
     for client in &clients {
@@ -142,6 +147,7 @@ pub fn suffer(case: Case, terms: Terms) -> Result<(), Box<dyn Error>> {
     LEDGER.forget_peak();
     match case {
         Case::Unread => {
+            left.fill(0);
             for _ in 0..total / piece.len() {
                 for session in live.sessions() {
                     // One that is closed takes no more.
@@ -152,7 +158,8 @@ pub fn suffer(case: Case, terms: Terms) -> Result<(), Box<dyn Error>> {
         _ => write_round_robin(&mut clients, &piece, &mut left),
     }
     let start = Instant::now();
-    while start.elapsed() < AFTERMATH && !live.is_empty() {
+    let is_over = || live.stats().open_sessions() + live.stats().closing_sessions() == 0;
+    while start.elapsed() < AFTERMATH && !is_over() {
         thread::sleep(Duration::from_millis(100));
     }
     let each = |bytes: isize| (bytes - before) as f64 / 1024.0 / CLIENTS as f64;
