@@ -3,8 +3,6 @@
 //! `cargo test --release -p axum-live-e2e --test e2e soak -- --ignored --nocapture`; `SOAK_SECONDS` sets another time
 //! than 600, and the first half of it is for warming up: the longest life takes a minute.
 
-#![expect(clippy::print_stdout, reason = "the figures are for whoever asked for them")]
-
 mod course;
 mod role;
 mod tally;
