@@ -166,11 +166,15 @@ fn evicted_outbox_ends_the_frame_that_has_begun_and_drops_the_rest() {
 #[test]
 fn all_that_waits_is_charged_whatever_way_it_came() {
     let (fanout, outbox) = open_outbox();
-    let (sent, published) = (Frame::text("sent"), Frame::text("published"));
-    outbox.send(sent.clone()).unwrap();
-    publish(&fanout, &outbox, &published);
+    let (sent, published, behind) = (Frame::text("sent"), Frame::text("published"), Frame::text("sent behind that"));
+    let bytes = sent.len() + published.len() + behind.len();
+    outbox.send(sent).unwrap();
+    hand_over(&fanout, &outbox, &published);
+    outbox.send(behind).unwrap();
     turn(&outbox, none);
-    assert_eq!(outbox.lane.budget().held(), sent.len() + published.len());
+    assert_eq!(outbox.lane.budget().held(), bytes);
+    let queued = outbox.queued();
+    assert_eq!((queued.messages, queued.bytes), (3, bytes));
 }
 
 #[test]
@@ -304,6 +308,20 @@ fn control_frames_go_behind_a_frame_that_has_begun_and_the_latest_of_many_stay()
 }
 
 #[test]
+fn a_tick_tells_whether_a_stream_that_was_full_has_taken_bytes_since_the_last() {
+    let (_fanout, outbox) = open_outbox();
+    outbox.send(Frame::text("x")).unwrap();
+    turn(&outbox, all);
+    assert!(!outbox.tick(u32::MAX), "it was not full");
+    outbox.send(Frame::text("x")).unwrap();
+    turn(&outbox, none);
+    assert!(!outbox.tick(u32::MAX), "it has taken nothing");
+    turn(&outbox, all);
+    assert!(outbox.tick(u32::MAX));
+    assert!(!outbox.tick(u32::MAX), "it has been told");
+}
+
+#[test]
 fn a_write_that_was_interrupted_is_made_again() {
     let (_fanout, outbox) = open_outbox();
     outbox.send(Frame::text("x")).unwrap();
@@ -393,10 +411,10 @@ async fn a_tick_asks_the_kernel_whether_it_takes_more_before_the_client_is_given
     assert!((0..100).any(|_| is_in_vain(3)));
 
     assert!(!come(&mut client).is_empty());
-    outbox.tick(1);
+    assert!(outbox.tick(1));
     assert_eq!(outbox.reason(), None);
 
     assert!((0..100).any(|_| is_in_vain(3)));
-    outbox.tick(1);
+    assert!(!outbox.tick(1));
     assert_eq!(outbox.reason(), Some(CloseReason::WriteTimeout));
 }
