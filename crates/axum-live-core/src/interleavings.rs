@@ -368,12 +368,14 @@ fn who_publishes_and_then_sends_is_heard_in_that_order() {
         });
         Bench::publish(&hub, "published");
         client.outbox.send(Frame::text("sent")).unwrap();
+        client.outbox.send(Frame::text("last")).unwrap();
         other.join().unwrap();
 
         let written = client.written();
         let at = |text: &str| written.windows(text.len()).position(|window| window == text.as_bytes());
         assert!(at("other").is_some());
         assert!(at("published").unwrap() < at("sent").unwrap());
+        assert!(at("sent").unwrap() < at("last").unwrap());
     });
 }
 

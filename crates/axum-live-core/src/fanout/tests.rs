@@ -65,6 +65,13 @@ fn a_lane_keeps_no_memory_of_a_burst() {
 }
 
 #[test]
+fn a_publication_that_is_for_nobody_is_no_load_and_counts_for_nothing() {
+    let (fanout, _) = halted(SINGLE);
+    let receivers = fanout.publish(&Audience::default(), &frame(0, 0), None, Urgency::Refusable);
+    assert_eq!((receivers, fanout.backlog().handed_over().publications), (Ok(0), 0));
+}
+
+#[test]
 fn other_tasks_have_their_turn_between_large_deliveries() {
     let (fanout, audience) = halted(SINGLE);
     publish(&fanout, &audience, &frame(0, QUOTA * DELIVERY_BYTES));
@@ -132,9 +139,10 @@ async fn the_tasks_of_a_fan_out_end_with_it() {
     task::yield_now().await;
     assert_eq!(alive(), LANES);
     drop(fanout);
-    while alive() > 0 {
+    for _ in 0..LANES {
         task::yield_now().await;
     }
+    assert_eq!(alive(), 0);
 }
 
 #[test]

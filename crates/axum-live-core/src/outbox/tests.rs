@@ -1,13 +1,11 @@
+mod socket;
+
 use std::{
-    io::Read,
-    iter, net,
+    iter,
     ops::Range,
-    pin::pin,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     task::Wake,
 };
-
-use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
@@ -31,18 +29,6 @@ fn open_outbox() -> (Fanout, Arc<Outbox>) {
     let (fanout, outbox) = outbox();
     outbox.open(None);
     (fanout, outbox)
-}
-
-/// One that has a socket, with that and the client's end of it.
-async fn connected_outbox() -> (Fanout, Arc<Outbox>, Arc<TcpStream>, net::TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    client.set_nonblocking(true).unwrap();
-    let socket = Arc::new(listener.accept().await.unwrap().0);
-    socket.writable().await.unwrap();
-    let (fanout, outbox) = outbox();
-    outbox.open(Some(Arc::clone(&socket)));
-    (fanout, outbox, socket, client)
 }
 
 /// Publishes to one session, which has it when this returns.
@@ -103,12 +89,9 @@ fn wire(frames: impl IntoIterator<Item = Frame>) -> Vec<u8> {
     frames.into_iter().flat_map(|frame| frame.wire().to_vec()).collect()
 }
 
-/// All that has come to a client.
-fn come(client: &mut net::TcpStream) -> Vec<u8> {
-    let mut come = Vec::new();
-    let end = client.read_to_end(&mut come).unwrap_err();
-    assert_eq!(end.kind(), io::ErrorKind::WouldBlock);
-    come
+fn assert_queued(outbox: &Outbox, messages: usize, bytes: usize) {
+    let queued = outbox.queued();
+    assert_eq!((queued.messages, queued.bytes), (messages, bytes));
 }
 
 /// How often a task was woken.
@@ -164,17 +147,27 @@ fn evicted_outbox_ends_the_frame_that_has_begun_and_drops_the_rest() {
 }
 
 #[test]
-fn all_that_waits_is_charged_whatever_way_it_came() {
+fn all_that_waits_is_counted_and_charged_whatever_way_it_came() {
     let (fanout, outbox) = open_outbox();
     let (sent, published, behind) = (Frame::text("sent"), Frame::text("published"), Frame::text("sent behind that"));
     let bytes = sent.len() + published.len() + behind.len();
-    outbox.send(sent).unwrap();
+    outbox.send(sent.clone()).unwrap();
+    // Until this ends nobody carries.
+    let shifts: Vec<_> = fanout.shifts().collect();
     hand_over(&fanout, &outbox, &published);
-    outbox.send(behind).unwrap();
+    outbox.send(behind.clone()).unwrap();
+    assert_queued(&outbox, 2, sent.len() + behind.len());
+    drop(shifts);
+    assert_queued(&outbox, 3, bytes);
     turn(&outbox, none);
     assert_eq!(outbox.lane.budget().held(), bytes);
-    let queued = outbox.queued();
-    assert_eq!((queued.messages, queued.bytes), (3, bytes));
+
+    let mut written = Written::default();
+    written.turn(&outbox, sent.len());
+    assert_queued(&outbox, 2, bytes - sent.len());
+    written.turn(&outbox, bytes);
+    assert_queued(&outbox, 0, 0);
+    assert_eq!(outbox.lane.budget().held(), 0);
 }
 
 #[test]
@@ -191,8 +184,7 @@ fn what_is_sent_while_nothing_can_be_written_is_charged_at_once() {
     turn(&outbox, none);
     outbox.send(frame).unwrap();
     assert_eq!(outbox.lane.budget().held(), 2000, "no turn comes until the stream takes bytes");
-    let queued = outbox.queued();
-    assert_eq!((queued.messages, queued.bytes), (2, 2000));
+    assert_queued(&outbox, 2, 2000);
 }
 
 #[test]
@@ -256,10 +248,11 @@ fn a_queue_takes_what_its_bounds_allow_and_not_a_byte_more() {
 fn a_burst_past_the_bounds_of_a_queue_is_borne_until_the_stream_has_taken_nothing_for_a_tick() {
     for (frames, len, is_borne) in [(100, 2, true), (101, 2, false), (10, 1000, true), (11, 1000, false)] {
         let (fanout, outbox) = open_outbox();
-        for _ in 0..frames {
+        publish(&fanout, &outbox, &frame_of(len));
+        turn(&outbox, none);
+        for _ in 1..frames {
             publish(&fanout, &outbox, &frame_of(len));
         }
-        turn(&outbox, none);
         assert_eq!(outbox.reason(), None);
         outbox.tick(u32::MAX);
         assert_eq!(outbox.reason(), (!is_borne).then_some(CloseReason::QueueFull), "{frames} frames of {len} bytes");
@@ -334,6 +327,20 @@ fn a_write_that_was_interrupted_is_made_again() {
 }
 
 #[test]
+fn a_stream_that_fails_or_takes_nothing_for_ever_ends_the_session_and_what_waits() {
+    for (result, kind) in
+        [(Err(io::ErrorKind::ConnectionReset), io::ErrorKind::ConnectionReset), (Ok(0), io::ErrorKind::WriteZero)]
+    {
+        let (fanout, outbox) = open_outbox();
+        outbox.send(Frame::text("x")).unwrap();
+        turn(&outbox, |_| result.map_err(io::Error::from));
+        assert_eq!(outbox.reason(), Some(CloseReason::Io(kind)));
+        publish(&fanout, &outbox, &Frame::text("late"));
+        assert!(outbox.state.lock().holds_nothing());
+    }
+}
+
+#[test]
 fn task_is_woken_by_what_it_can_write_and_not_while_its_stream_takes_no_more() {
     let (fanout, outbox) = open_outbox();
     let woken = Arc::new(Woken::default());
@@ -351,70 +358,4 @@ fn task_is_woken_by_what_it_can_write_and_not_while_its_stream_takes_no_more() {
     assert_eq!(woken.times(), 2, "the stream wakes it by itself");
     outbox.close(CloseReason::Shutdown);
     assert_eq!(woken.times(), 3);
-}
-
-#[tokio::test]
-async fn what_a_socket_takes_at_once_is_not_queued_not_charged_and_wakes_nobody() {
-    let (fanout, outbox, _socket, mut client) = connected_outbox().await;
-    let woken = Arc::new(Woken::default());
-    turn_of(&Waker::from(Arc::clone(&woken)), &outbox, all);
-    let (published, next, sent) = (Frame::text("published"), Frame::text("next"), Frame::text("sent"));
-    publish(&fanout, &outbox, &published);
-    // What is not carried yet makes a `send` go behind it.
-    hand_over(&fanout, &outbox, &next);
-    outbox.send(sent.clone()).unwrap();
-    assert_eq!(come(&mut client), wire([published, next, sent]));
-    assert!(outbox.state.lock().holds_nothing());
-    assert_eq!(woken.times(), 0);
-    // The budget has no room for anything, and tells of what is charged.
-    let exceeded = pin!(outbox.lane.budget().exceeded().notified());
-    assert!(exceeded.poll(&mut Context::from_waker(Waker::noop())).is_pending());
-}
-
-#[tokio::test]
-async fn what_is_sent_to_a_socket_is_left_to_one_write_of_its_task_unless_the_queue_is_full() {
-    let (_fanout, outbox, _socket, mut client) = connected_outbox().await;
-    for _ in 0..BOUNDS.messages {
-        outbox.send(Frame::text("x")).unwrap();
-    }
-    assert!(come(&mut client).is_empty());
-    outbox.send(Frame::text("x")).unwrap();
-    assert_eq!(come(&mut client), wire(iter::repeat_n(Frame::text("x"), BOUNDS.messages)));
-}
-
-/// A client that takes nothing, of whom a socket has taken all that it can.
-async fn stalled_outbox() -> (Fanout, Arc<Outbox>, net::TcpStream) {
-    let (fanout, outbox, socket, client) = connected_outbox().await;
-    outbox.send(Frame::binary(vec![7; 32 << 20])).unwrap();
-    assert!(!turn(&outbox, |slices| socket.try_write_vectored(slices)).empty);
-    (fanout, outbox, client)
-}
-
-#[tokio::test]
-async fn a_socket_that_takes_no_more_is_the_clients_fault_from_the_first_publication_past_the_bounds() {
-    let (fanout, outbox, _client) = stalled_outbox().await;
-    for _ in 1..BOUNDS.messages {
-        publish(&fanout, &outbox, &Frame::text("x"));
-    }
-    assert_eq!(outbox.reason(), None);
-    publish(&fanout, &outbox, &Frame::text("x"));
-    assert_eq!(outbox.reason(), Some(CloseReason::QueueFull));
-}
-
-#[tokio::test]
-async fn a_tick_asks_the_kernel_whether_it_takes_more_before_the_client_is_given_up() {
-    let (_fanout, outbox, mut client) = stalled_outbox().await;
-    let is_in_vain = |ticks: u32| {
-        outbox.tick(u32::MAX);
-        matches!(outbox.state.lock().gate, Gate::Blocked { ticks: counted } if counted >= ticks)
-    };
-    assert!((0..100).any(|_| is_in_vain(3)));
-
-    assert!(!come(&mut client).is_empty());
-    assert!(outbox.tick(1));
-    assert_eq!(outbox.reason(), None);
-
-    assert!((0..100).any(|_| is_in_vain(3)));
-    assert!(!outbox.tick(1));
-    assert_eq!(outbox.reason(), Some(CloseReason::WriteTimeout));
 }
