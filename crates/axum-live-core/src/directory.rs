@@ -113,6 +113,7 @@ mod tests {
         for session in crowd.iter().map(|pending| pending.session()) {
             let shard = directory.shard(directory.hasher.hash_one(session.id()));
             let before = shard.lock().capacity();
+            assert_eq!(directory.get(session.id()).as_ref(), Some(session));
             assert_eq!(directory.remove(session.id()).as_ref(), Some(session));
             assert_eq!(directory.get(session.id()), None);
             let shard = shard.lock();
