@@ -44,5 +44,6 @@ mod serve;
 mod serve_http2;
 mod shutdown;
 mod storm;
+mod thin_line;
 mod topics;
 mod traces;
