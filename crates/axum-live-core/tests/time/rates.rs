@@ -141,8 +141,9 @@ async fn c30_a_flood_of_pings_by_a_client_that_reads_is_slowed_down_and_then_401
 async fn c30_a_flood_of_pongs_that_nobody_asked_for_is_slowed_down_and_then_4013() {
     let mut opened = open(Live::builder(), 4096);
     let start = Instant::now();
+    let flood = frame(0x8A, "!").repeat(FLOOD);
     tokio::select! {
-        flooded = opened.client.write_all(&frame(0x8A, "!").repeat(FLOOD)) => flooded.unwrap(),
+        flooded = opened.client.write_all(&flood) => flooded.unwrap(),
         () = opened.session.closed() => {}
     }
     assert_about(start.elapsed(), 30);
