@@ -38,3 +38,20 @@ fn answer(full: Full) -> String {
 const RETRY_AFTER: u32 = 5;
 
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::duplex, time::Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn c70_who_does_not_read_or_does_not_leave_is_given_up_after_a_second() {
+        for room in [16, 4096] {
+            let (_client, server) = duplex(room);
+            let start = Instant::now();
+            tell(server, Full::Server).await;
+            assert_eq!(start.elapsed(), PATIENCE, "with room for {room} bytes");
+        }
+    }
+}
