@@ -55,15 +55,16 @@ async fn a_message_to_a_person_reaches_each_of_their_tabs_and_nobody_else() {
     }
 }
 
-/// What each of so many clients that connect at once as one user is answered.
+/// What each of so many clients that connect at once as one user is answered; who is refused is told when to come back.
 async fn rush(live: &Live<User>, clients: usize) -> Vec<u16> {
     let addr = serve(app(live)).await;
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
         tasks.spawn(async move {
             let mut socket = RawSocket::connect(addr).await.unwrap();
-            let status = socket.request(&Request::new("/ws?user=ana")).await.unwrap().status();
-            (status, socket)
+            let reply = socket.request(&Request::new("/ws?user=ana")).await.unwrap();
+            assert_eq!(reply.header("retry-after").is_some(), reply.status() == 429);
+            (reply.status(), socket)
         });
     }
     // The sockets stay until all have come.
