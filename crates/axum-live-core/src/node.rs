@@ -342,8 +342,7 @@ impl<V: Send + Sync + 'static> Node<V> {
                 journals.close(ClosedSession {
                     id: *session.id(),
                     user: session.user().cloned(),
-                    path: session.path().into(),
-                    peer: session.peer_addr(),
+                    info: session.shared.info.clone(),
                     reason,
                     at: wall_clock(),
                     journal: Vec::new(),
