@@ -66,7 +66,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
     pub(crate) fn new(session: Session<V>, stream: Stream, leftover: Bytes) -> Self {
         let settings = &session.shared.node.settings;
         let decoder = Decoder::new(settings.limits.read_limit, settings.limits.fragment_limit);
-        let link = Link::new(stream);
+        let link = Link::new(stream, settings.bounds.bytes);
         session.shared.outbox.open(link.shared());
         let held = (!leftover.is_empty()).then(|| Box::new(Held { message: None, rest: leftover.into() }));
         let span = debug_span!(target: "axum_live", "live.session", session_id = %session.id(), path = session.path());

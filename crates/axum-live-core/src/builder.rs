@@ -193,6 +193,9 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// How many bytes may wait for one client; 1 MiB by default. An empty queue takes any one message.
+    ///
+    /// The kernel has a buffer of its own behind the queue. On Linux, for sessions on plain TCP, it takes no more of what
+    /// it has not begun to send than this (`TCP_NOTSENT_LOWAT`), where it would take 4 MiB.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.settings.bounds.bytes = bytes;
         self
@@ -273,9 +276,9 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
-    /// How long a client may take no byte of what waits for it before it is closed with 4009; 10 seconds by default.
-    /// The kernel has a buffer of its own, and takes more only in steps of 64 KiB and over: for clients on lines of less than
-    /// 16 KiB a second, set more.
+    /// How long a client may take no byte of what waits for it before it is closed with 4009; 30 seconds by default.
+    /// The kernel has a buffer of its own, and makes room in it in steps of 64 KiB or so: on a line of 64 kbit/s that is
+    /// every ten seconds.
     pub fn write_timeout(mut self, time: Duration) -> Self {
         self.settings.write_timeout = time;
         self
@@ -359,7 +362,7 @@ impl Default for Settings {
             sessions_per_user: None,
             presence_linger: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
-            write_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             open_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),

@@ -4,7 +4,8 @@ use std::{
 };
 
 /// How a session that fell silent is found out: a ping after so long without a byte from the client, and the end
-/// (4012) after so long without an answer.
+/// (4012) after so long without an answer. A client that is sent more than it can take at once, and takes it bit by
+/// bit, is there, though it say nothing.
 ///
 /// The default is 25 seconds and 10 seconds: below the minute after which most proxies drop a silent connection. Both
 /// are kept to within an eighth of the shorter one, at most a second, for one sweep looks after all sessions.
@@ -102,7 +103,7 @@ pub(crate) enum Verdict {
 }
 
 impl Pulse {
-    /// Bytes came.
+    /// Bytes came, or ours were taken where there had been no room for them.
     pub(crate) fn heard(&self) {
         self.heard.store(true, Relaxed);
     }

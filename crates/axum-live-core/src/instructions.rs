@@ -256,7 +256,7 @@ fn send_and_flush() {
     block_on(async {
         let node = Node::new();
         let (near, mut far) = connect().await;
-        let mut link = Link::new(Stream::Tcp(near));
+        let mut link = Link::new(Stream::Tcp(near), 1 << 20);
         let outbox = node.outbox();
         outbox.open(link.shared());
         let frame = frame();

@@ -221,13 +221,15 @@ impl<V> Node<V> {
             if !session.has_opened() {
                 return;
             }
+            if shared.outbox.tick(self.rhythm.write_patience) {
+                shared.pulse.heard();
+            }
             match shared.pulse.tick(&self.rhythm) {
                 Verdict::Alive => {}
                 Verdict::Ping => shared.outbox.push_control(Frame::ping(b"")),
                 Verdict::Dead => drop(shared.outbox.close(CloseReason::NoPong)),
                 Verdict::Unfinished => drop(shared.outbox.close(CloseReason::MessageTimeout)),
             }
-            shared.outbox.tick(self.rhythm.write_patience);
         });
         for session in expired {
             session.end(CloseReason::Expired);

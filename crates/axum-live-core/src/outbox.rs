@@ -294,25 +294,27 @@ impl Outbox {
         is_first
     }
 
-    /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed.
-    pub(crate) fn tick(self: &Arc<Self>, patience: u32) {
-        let (reason, sleeper) = {
+    /// A tick of the heartbeat: past `patience` of them without a byte taken, the session is closed. Answers whether
+    /// the stream was full and has taken bytes since the last.
+    pub(crate) fn tick(self: &Arc<Self>, patience: u32) -> bool {
+        let (has_moved, reason, sleeper) = {
             let mut state = self.state.lock();
-            if !state.is_blocked() {
-                return;
-            }
-            if state.press() {
+            let (reason, sleeper) = if !state.is_blocked() {
+                (None, None)
+            } else if state.press() {
                 (None, state.sleeper_with_work(true))
             } else if state.tick() >= patience {
                 (Some(CloseReason::WriteTimeout), None)
             } else {
                 (state.is_over(self.lane.bounds()).then_some(CloseReason::QueueFull), None)
-            }
+            };
+            (mem::take(&mut state.has_moved), reason, sleeper)
         };
         wake(sleeper);
         if let Some(reason) = reason {
             self.close(reason);
         }
+        has_moved
     }
 }
 

@@ -62,8 +62,9 @@ impl SessionStats {
         self.age
     }
 
-    /// For how long nothing came from the client, pongs included: to within a second, or an eighth of the heartbeat's
-    /// times where that is less. While a hook keeps us from reading it counts from the last ping.
+    /// For how long nothing came from the client, pongs included, nor was any of what waits for it taken: to within a
+    /// second, or an eighth of the heartbeat's times where that is less. While a hook keeps us from reading it counts
+    /// from the last ping.
     pub fn silence(&self) -> Duration {
         self.silence
     }

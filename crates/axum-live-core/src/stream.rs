@@ -37,12 +37,14 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    pub(crate) fn new(stream: Stream) -> Self {
+    /// The kernel takes no more once it holds `most_unsent` bytes that it has not begun to send, where it can be told so.
+    pub(crate) fn new(stream: Stream, most_unsent: usize) -> Self {
         match stream {
             Stream::Tcp(tcp) => {
-                // Frames are written whole; waiting to merge them would only delay them. A socket that refuses the
+                // Frames are written whole; waiting to merge them would only delay them. A socket that refuses an
                 // option is one whose next read or write fails, and is told of there.
                 let _ = tcp.set_nodelay(true);
+                limit_unsent(&tcp, most_unsent);
                 Self::Tcp(Arc::new(tcp))
             }
             Stream::Other(io) => Self::Other(io),
@@ -140,6 +142,15 @@ impl fmt::Debug for Stream {
         }
     }
 }
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(tcp: &TcpStream, bytes: usize) {
+    // Zero would mean what the system has for all.
+    let _ = SockRef::from(tcp).set_tcp_notsent_lowat(bytes.try_into().unwrap_or(u32::MAX).max(1));
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(_: &TcpStream, _: usize) {}
 
 /// Reads what is there. A short read has emptied the socket: its readiness is cleared then and there, which spares
 /// the next read its `EAGAIN`; bytes that come in between raise it again.

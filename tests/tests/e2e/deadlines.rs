@@ -77,7 +77,7 @@ async fn c42_a_client_that_takes_no_byte_for_the_write_timeout_is_closed_with_40
     for number in 0..FRAMES {
         session.send_frame(Payload::binary(vec![number; SIZE])).unwrap();
     }
-    assert_eq!(node.closed().await, (session, CloseReason::WriteTimeout));
+    assert_eq!(node.closed().await, (session.clone(), CloseReason::WriteTimeout));
     assert!(!other.is_closed(), "a client for which nothing waits has no deadline");
 
     // It may have stood still for a while only: it gets what it was owed, and why there is no more.
@@ -175,8 +175,8 @@ async fn c46_a_client_on_a_thin_line_stays_while_the_kernel_has_no_room_to_speak
     const FRAMES: u8 = 240;
     const SIZE: usize = 64 << 10;
 
-    // A frame at each ping of another client's, an eighth of the write timeout apart: the kernel's buffer, of a few
-    // megabytes, becomes a third free only after several of the timeouts.
+    // A frame at each ping of another client's, an eighth of the write timeout apart: a buffer of the kernel's of a few
+    // megabytes would become a third free only after several of the timeouts.
     let beat = Heartbeat::every(millis(40)).timeout(millis(60_000));
     let builder = Live::builder().queue_bytes(64 << 20).write_timeout(millis(320)).heartbeat(beat);
     let mut node = Node::start(builder).await;

@@ -45,5 +45,6 @@ mod serve;
 mod serve_http2;
 mod shutdown;
 mod storm;
+mod thin_line;
 mod topics;
 mod traces;

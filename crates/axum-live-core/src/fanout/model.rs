@@ -99,7 +99,7 @@ impl Client {
             far.set_nonblocking(true).unwrap();
             let near = net::TcpStream::from(listener.accept().unwrap().0);
             near.set_nonblocking(true).unwrap();
-            self.link = Link::new(Stream::Tcp(TcpStream::from_std(near).unwrap()));
+            self.link = Link::new(Stream::Tcp(TcpStream::from_std(near).unwrap()), 1 << 20);
             self.far = Some(far.into());
         }
         self.outbox.open(self.link.shared());

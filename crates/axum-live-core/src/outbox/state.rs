@@ -27,6 +27,8 @@ pub(super) struct State {
     /// The session's task, while it sleeps.
     pub(super) sleeper: Option<Waker>,
     pub(super) gate: Gate,
+    /// A stream that was blocked has taken bytes, since the last tick of the heartbeat.
+    pub(super) has_moved: bool,
     /// The close frame is queued, if there is one: nothing goes behind it.
     pub(super) sealed: bool,
     pub(super) haste: Haste,
@@ -52,6 +54,7 @@ impl State {
             latch: None,
             sleeper: None,
             gate: Gate::Shut,
+            has_moved: false,
             sealed: false,
             haste: Haste::Calm,
         }
@@ -245,6 +248,7 @@ impl State {
         match result {
             Ok(0) => self.fail(io::ErrorKind::WriteZero),
             Ok(count) => {
+                self.has_moved |= self.is_blocked();
                 self.gate = Gate::Clear;
                 return Some(count);
             }

@@ -67,13 +67,13 @@ async fn clock_stands_still_while_a_hook_keeps_us_from_reading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c42_a_client_that_takes_no_byte_is_closed_after_ten_seconds() {
+async fn c42_a_client_that_takes_no_byte_is_closed_after_half_a_minute() {
     let mut opened = open(builder());
     let start = Instant::now();
     opened.session.send("big", &"x".repeat(1000)).unwrap();
 
     opened.session.closed().await;
-    assert_about(start.elapsed(), 10);
+    assert_about(start.elapsed(), 30);
     assert_eq!(opened.reasons.recv().await, Some(CloseReason::WriteTimeout));
 }
 
@@ -93,16 +93,19 @@ async fn client_that_takes_nothing_of_a_burst_past_its_queue_is_closed_before_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_that_takes_bytes_slowly_is_not_closed() {
-    let mut opened = open(builder().heartbeat(axum_live_core::Heartbeat::danger_off()));
-    opened.session.send("big", &"x".repeat(1000)).unwrap();
+async fn c46_a_client_that_takes_bytes_slowly_and_says_nothing_is_there() {
+    let mut opened = open(builder());
+    opened.session.send("big", &"x".repeat(2000)).unwrap();
     let mut buffer = [0; 64];
-    let mut got = 0;
-    while got < 1000 {
-        sleep(Duration::from_secs(8)).await;
-        got += opened.client.read(&mut buffer).await.unwrap();
+    while opened.session.stats().queued_messages() > 0 {
+        sleep(Duration::from_secs(20)).await;
+        opened.client.read_exact(&mut buffer).await.unwrap();
+        assert!(!opened.session.is_closed(), "{:?}", opened.session.close_reason());
     }
-    assert!(!opened.session.is_closed());
+
+    // From here on nothing waits, and nothing tells that it is there.
+    opened.session.closed().await;
+    assert_eq!(opened.reasons.recv().await, Some(CloseReason::NoPong));
 }
 
 #[tokio::test(start_paused = true)]
