@@ -118,3 +118,44 @@ impl Allowance {
         Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::rate::Rate;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_makes_up_for_all_that_came_and_wakes_the_session_once() {
+        let limits = Limits::default()
+            .message_rate(Rate::per_second(1).burst(10))
+            .byte_rate(Rate::per_second(100).burst(1000))
+            .control_rate(Rate::per_second(10).burst(100));
+        for (messages, bytes, controls, seconds) in [(18, 0, 0, 8), (0, 1500, 0, 5), (0, 0, 130, 3), (12, 1900, 110, 9)]
+        {
+            let start = Instant::now();
+            let millis = || start.elapsed().as_millis() as u32;
+            let mut allowance = Allowance::default();
+            allowance.charge_bytes(bytes, millis(), &limits);
+            (0..messages).for_each(|_| allowance.charge_message());
+            (0..controls).for_each(|_| allowance.charge_control());
+
+            let mut polls = 0;
+            let pace = poll_fn(|cx| {
+                polls += 1;
+                match allowance.poll_pace(cx, &limits, millis) {
+                    Pace::Pause => Poll::Pending,
+                    pace => Poll::Ready(pace),
+                }
+            });
+            assert_eq!(pace.await, Pace::Go);
+            let due = Duration::from_secs(seconds);
+            assert!((due..due + 2 * BREATH).contains(&start.elapsed()), "{:?} is not {due:?}", start.elapsed());
+            assert_eq!(polls, 2, "of {seconds} seconds");
+            assert!(allowance.is_throttled() && !allowance.is_paused());
+        }
+    }
+}

@@ -112,3 +112,51 @@ impl Drop for Burden {
         self.backlog.relieved.notify_waiters();
     }
 }
+
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    fn load(deliveries: usize, bytes: usize) -> Load {
+        Load { deliveries, bytes }
+    }
+
+    #[test]
+    fn a_publication_is_taken_on_where_there_is_room_for_its_deliveries_and_its_bytes() {
+        let backlog = Arc::new(Backlog::new(load(10, 100)));
+        let first = backlog.admit(load(4, 40)).unwrap();
+        for refused in [load(7, 0), load(0, 61)] {
+            assert_eq!(backlog.admit(refused).err(), Some(Overloaded));
+        }
+        let second = backlog.admit(load(6, 60)).unwrap();
+        assert_eq!(backlog.load(), load(10, 100));
+        let certain = backlog.force(load(1, 1));
+        assert_eq!(backlog.load(), load(11, 101));
+        let HandedOver { publications, deliveries } = backlog.handed_over();
+        assert_eq!((publications, deliveries), (3, 11));
+
+        drop((first, certain));
+        assert_eq!(backlog.load(), load(6, 60));
+        drop(second);
+        assert_eq!(backlog.load(), load(0, 0));
+        // One past both limits.
+        assert!(backlog.admit(load(1000, 1000)).is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_room_is_told_of_it() {
+        let backlog = Arc::new(Backlog::new(load(1, 1)));
+        let burden = backlog.admit(load(1, 1)).unwrap();
+        let mut relieved = pin!(backlog.relieved().notified());
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(relieved.as_mut().poll(cx).is_pending());
+        drop(burden);
+        assert!(relieved.as_mut().poll(cx).is_ready());
+    }
+}

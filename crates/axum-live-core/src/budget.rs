@@ -68,3 +68,32 @@ impl fmt::Debug for Charge {
         f.debug_tuple("Charge").field(&self.bytes).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_budget_is_exceeded_by_the_first_byte_past_it_until_that_is_given_back() {
+        let budget = Arc::new(Budget::new(10));
+        let mut exceeded = pin!(budget.exceeded().notified());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let all = budget.charge(10);
+        assert_eq!((budget.held(), budget.is_exceeded()), (10, false));
+        assert!(exceeded.as_mut().poll(cx).is_pending());
+
+        let one_more = budget.charge(1);
+        assert_eq!((budget.held(), budget.is_exceeded()), (11, true));
+        assert!(exceeded.as_mut().poll(cx).is_ready());
+
+        drop(one_more);
+        assert!(!budget.is_exceeded());
+        drop(all);
+        assert_eq!(budget.held(), 0);
+    }
+}

@@ -89,3 +89,40 @@ impl<V> Default for Directory<V> {
         Self { shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{live::Live, session_info::SessionInfo};
+
+    #[tokio::test]
+    async fn a_crowd_is_spread_over_the_shards_and_gives_its_room_back_as_it_leaves() {
+        const CROWD: usize = 5000;
+
+        let live = Live::<()>::builder().build();
+        let crowd: Vec<_> = (0..CROWD).map(|_| live.accept((), SessionInfo::default()).unwrap()).collect();
+        let directory = Directory::default();
+        for session in crowd.iter().map(|pending| pending.session()) {
+            directory.vacancy(session.id()).unwrap().fill(session.clone());
+            assert!(directory.vacancy(session.id()).is_none());
+        }
+        assert_eq!((directory.len(), directory.all().len()), (CROWD, CROWD));
+        let fair = CROWD / directory.shards.len();
+        assert!(directory.shards.iter().all(|shard| (fair / 2..fair * 2).contains(&shard.lock().len())));
+
+        for session in crowd.iter().map(|pending| pending.session()) {
+            let shard = directory.shard(directory.hasher.hash_one(session.id()));
+            let before = shard.lock().capacity();
+            assert_eq!(directory.get(session.id()).as_ref(), Some(session));
+            assert_eq!(directory.remove(session.id()).as_ref(), Some(session));
+            assert_eq!(directory.get(session.id()), None);
+            let shard = shard.lock();
+            let (sessions, room) = (shard.len(), shard.capacity());
+            assert!(room <= 4 * sessions + SLACK, "{sessions} sessions have room for {room}");
+            // The place of one that left may be lost until the shard is made anew.
+            let is_made_anew = room + 1 < before;
+            assert!(!is_made_anew || room >= 2 * sessions, "{sessions} sessions have room for no more than {room}");
+        }
+        assert!(directory.remove(crowd[0].session().id()).is_none());
+    }
+}

@@ -1,11 +1,8 @@
-use std::{
-    collections::VecDeque,
-    mem,
-    sync::{Arc, Weak},
-};
+mod shift;
 
-use tokio::{sync::Notify, task};
+use std::{collections::VecDeque, mem, sync::Arc};
 
+use self::shift::Shift;
 use crate::{
     backlog::{Backlog, Burden, Load, Overloaded},
     budget::Budget,
@@ -14,12 +11,9 @@ use crate::{
     journal::{Excerpt, JournalEvent, Journals},
     outbox::{Bounds, Outbox},
     roster::{Receivers, Roster},
-    sync::{AtomicBool, AtomicUsize, Mutex, Ordering::SeqCst},
+    sync::{AtomicBool, AtomicUsize, Mutex, Notify, Ordering::SeqCst},
     table::Vacate,
 };
-
-/// Deliveries of one task before other tasks have their turn.
-const QUOTA: usize = 128;
 
 /// Bytes that count as another delivery, for to copy them takes as long.
 const DELIVERY_BYTES: usize = 16 << 10;
@@ -126,11 +120,6 @@ struct Round {
     surcharge: usize,
 }
 
-/// Unmans the lane when its task ends, be it with the runtime, and does what is left to do.
-struct Shift {
-    lane: Weak<Lane>,
-}
-
 impl Fanout {
     pub(crate) fn new(tasks: usize, bounds: Bounds, run_limit: RunLimit, limit: Load, budget: &Arc<Budget>) -> Self {
         let backlog = Arc::new(Backlog::new(limit));
@@ -153,9 +142,14 @@ impl Fanout {
 
     /// Starts the tasks that do not run.
     pub(crate) fn start(&self) {
-        for lane in &self.lanes {
-            lane.man();
+        for shift in self.shifts() {
+            tokio::spawn(shift.work());
         }
+    }
+
+    /// Shifts for the lanes without a task.
+    pub(crate) fn shifts(&self) -> impl Iterator<Item = Shift> {
+        self.lanes.iter().filter_map(Shift::begin)
     }
 
     /// The lane of a session.
@@ -257,23 +251,6 @@ impl Lane {
         let mut jobs = self.jobs.lock();
         self.pending.fetch_add(1, SeqCst);
         jobs.push_back(job);
-    }
-
-    fn man(self: &Arc<Self>) {
-        if self.manned.swap(true, SeqCst) {
-            return;
-        }
-        let shift = Shift { lane: Arc::downgrade(self) };
-        let bell = Arc::clone(&self.bell);
-        tokio::spawn(async move {
-            while let Some(lane) = shift.lane.upgrade() {
-                while lane.carry(QUOTA) {
-                    task::yield_now().await;
-                }
-                drop(lane);
-                bell.notified().await;
-            }
-        });
     }
 
     /// Carries what there is; answers whether there is more, when so many deliveries were made.
@@ -426,15 +403,9 @@ impl Drop for Lane {
     }
 }
 
-impl Drop for Shift {
-    fn drop(&mut self) {
-        if let Some(lane) = self.lane.upgrade() {
-            lane.manned.store(false, SeqCst);
-            lane.carry(usize::MAX);
-        }
-    }
-}
-
 #[cfg(test)]
 #[cfg(not(axum_live_loom))]
 mod model;
+#[cfg(test)]
+#[cfg(not(axum_live_loom))]
+mod tests;

@@ -132,4 +132,17 @@ mod tests {
         assert!(renewed.renew(&lease(now + HOUR)));
         assert!(!renewed.end_if_due(now));
     }
+
+    #[test]
+    fn a_renewal_gives_a_lease_the_end_of_the_new_grant_be_it_sooner_later_or_none() {
+        let now = wall_clock();
+        let ends = [Some(now + HOUR / 2), Some(now + 2 * HOUR), None];
+        for before in ends {
+            for after in ends {
+                let lease = Lease::new(before);
+                assert!(lease.renew(&Lease::new(after)));
+                assert_eq!(lease.end_if_due(now + HOUR), after == ends[0], "from {before:?} to {after:?}");
+            }
+        }
+    }
 }

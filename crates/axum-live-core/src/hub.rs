@@ -55,6 +55,18 @@ impl<K: Clone + Eq + Hash> Hub<K> {
         self.topics.change(topic, |audience| audience.remove(outbox));
     }
 
+    /// Removes a subscriber, if it is there and `is_due` says so of how many there are; answers whether it went.
+    pub(crate) fn unsubscribe_if(&self, topic: &K, outbox: &Arc<Outbox>, is_due: impl FnOnce(usize) -> bool) -> bool {
+        let went = self.topics.change(topic, |audience| {
+            let goes = audience.contains(outbox) && is_due(audience.len());
+            if goes {
+                audience.remove(outbox);
+            }
+            goes
+        });
+        went.unwrap_or(false)
+    }
+
     /// Hands a frame over to the subscribers of this moment but `except`, and answers how many they are.
     pub(crate) fn publish(
         &self,

@@ -2,6 +2,7 @@
 
 use std::{
     io::IoSlice,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -9,7 +10,7 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use loom::thread;
+use loom::{sync::Notify, thread};
 
 use crate::{
     attendance::{Attendance, Attendee, Tracks},
@@ -40,6 +41,15 @@ struct Woken(AtomicBool);
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, SeqCst);
+    }
+}
+
+/// What a task that has a thread to itself is woken by.
+struct Alarm(Notify);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
     }
 }
 
@@ -358,12 +368,14 @@ fn who_publishes_and_then_sends_is_heard_in_that_order() {
         });
         Bench::publish(&hub, "published");
         client.outbox.send(Frame::text("sent")).unwrap();
+        client.outbox.send(Frame::text("last")).unwrap();
         other.join().unwrap();
 
         let written = client.written();
         let at = |text: &str| written.windows(text.len()).position(|window| window == text.as_bytes());
         assert!(at("other").is_some());
         assert!(at("published").unwrap() < at("sent").unwrap());
+        assert!(at("sent").unwrap() < at("last").unwrap());
     });
 }
 
@@ -384,6 +396,47 @@ fn c52_what_was_handed_over_before_the_close_goes_before_the_close_frame() {
         };
         assert_eq!(client.written(), expected);
         assert_eq!(bench.fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
+    });
+}
+
+#[test]
+fn fan_out_task_that_falls_asleep_misses_nothing_that_is_handed_over() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let client = bench.subscriber("a");
+        let shift = bench.fanout.shifts().next().unwrap();
+        let task = thread::spawn({
+            let client = client.clone();
+            move || {
+                let alarm = Arc::new(Alarm(Notify::new()));
+                let waker = Waker::from(Arc::clone(&alarm));
+                let mut work = pin!(shift.work());
+                // Not woken, it waits for ever, which the model checker tells.
+                while work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+                    && client.outbox.queued().messages == 0
+                {
+                    alarm.0.wait();
+                }
+            }
+        });
+        Bench::publish(&bench.hub, "x");
+        task.join().unwrap();
+
+        assert_eq!(client.written(), Frame::text("x").wire()[..]);
+    });
+}
+
+#[test]
+fn what_is_handed_over_while_the_fan_out_task_ends_is_carried() {
+    loom::model(|| {
+        let bench = Bench::new();
+        let client = bench.subscriber("a");
+        let shift = bench.fanout.shifts().next().unwrap();
+        let publisher = bench.publisher("x");
+        drop(shift);
+        publisher.join().unwrap();
+
+        assert_eq!(client.written(), Frame::text("x").wire()[..]);
     });
 }
 

@@ -1,13 +1,20 @@
 //! What happened in sessions of late, kept where it is asked for.
 
 #![expect(clippy::disallowed_types, reason = "no guard of the map leaves this file, and nothing in it awaits")]
-use std::{collections::VecDeque, fmt, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::{
-    clock::wall_clock, close::CloseReason, frame::Frame, id::SessionId, message::topic_of, topic::Topic, user::UserId,
+    clock::wall_clock, close::CloseReason, frame::Frame, id::SessionId, message::topic_of, session_info::SessionInfo,
+    topic::Topic, user::UserId,
 };
 
 /// Sessions that have closed and are still told of.
@@ -53,8 +60,7 @@ pub struct Excerpt {
 pub struct ClosedSession {
     pub(crate) id: SessionId,
     pub(crate) user: Option<UserId>,
-    pub(crate) path: Box<str>,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) info: SessionInfo,
     pub(crate) reason: CloseReason,
     pub(crate) at: SystemTime,
     /// Filled when the journal ends.
@@ -128,12 +134,17 @@ impl ClosedSession {
 
     /// The route that its request matched: [`Session::path`](crate::Session::path).
     pub fn path(&self) -> &str {
-        &self.path
+        self.info.path()
     }
 
-    /// The address of the client's end: [`Session::peer_addr`](crate::Session::peer_addr).
+    /// The client's address: [`Session::client_addr`](crate::Session::client_addr).
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.info.client_addr()
+    }
+
+    /// The connection's other end: [`Session::peer_addr`](crate::Session::peer_addr).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        self.info.peer_addr()
     }
 
     /// Why it ended.
@@ -244,8 +255,7 @@ mod tests {
         let closed = || ClosedSession {
             id,
             user: None,
-            path: "/ws".into(),
-            peer: None,
+            info: SessionInfo::new("/ws"),
             reason: CloseReason::Lost,
             at: wall_clock(),
             journal: Vec::new(),

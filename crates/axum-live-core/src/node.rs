@@ -131,15 +131,17 @@ impl<V> Node<V> {
             return Ok(());
         };
         let present = self.users.subscribe_if(user, &session.shared.outbox, |present| limit.admits(present))?;
-        let surplus = limit.surplus(present);
-        if surplus > 0 {
+        if limit.is_exceeded_by(present) {
             let others = self.users.subscribers(user).into_iter().filter_map(|outbox| self.session(outbox.id()));
             let mut others: Vec<_> = others.filter(|other| other != session).collect();
             others.sort_by_key(|other| other.shared.born);
-            for oldest in others.iter().take(surplus) {
-                oldest.end(CloseReason::SessionLimit);
-                // Whoever comes next must not find it there.
-                self.users.unsubscribe(user, &oldest.shared.outbox);
+            for oldest in others {
+                // Looked at anew each time: whoever comes at the same moment makes room too. And whoever comes next must
+                // not find the old one there.
+                let outbox = &oldest.shared.outbox;
+                if self.users.unsubscribe_if(user, outbox, |present| limit.is_exceeded_by(present)) {
+                    oldest.end(CloseReason::SessionLimit);
+                }
             }
         }
         Ok(())
@@ -344,8 +346,7 @@ impl<V: Send + Sync + 'static> Node<V> {
                 journals.close(ClosedSession {
                     id: *session.id(),
                     user: session.user().cloned(),
-                    path: session.path().into(),
-                    peer: session.peer_addr(),
+                    info: session.shared.info.clone(),
                     reason,
                     at: wall_clock(),
                     journal: Vec::new(),

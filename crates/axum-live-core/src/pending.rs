@@ -44,9 +44,13 @@ impl<V: Send + Sync + 'static> Pending<V> {
         self.refusal = Some(reason);
     }
 
-    /// Keeps something until the session's task has ended, or it is refused: its place among a server's connections.
+    /// Keeps something, beside what it keeps already, until the session's task has ended or it is refused: its place
+    /// among a server's connections, or among the sessions of its address.
     pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) {
-        self.held = Some(held);
+        self.held = Some(match self.held.take() {
+            None => held,
+            Some(others) => Arc::new((others, held)),
+        });
     }
 
     /// Waits, in a task of its own, for the upgrade to yield the stream and what came after the handshake, and opens.
@@ -101,5 +105,24 @@ impl<V: Send + Sync + 'static> Drop for Pending<V> {
 impl<V: Send + Sync + 'static> fmt::Debug for Pending<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pending").field(&self.session).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{live::Live, session_info::SessionInfo};
+
+    #[tokio::test]
+    async fn all_that_is_held_is_let_go_of_with_the_session_and_not_before() {
+        let live = Live::<()>::builder().build();
+        let mut pending = live.accept((), SessionInfo::new("/ws")).unwrap();
+        let all = [Arc::new(1), Arc::new(2), Arc::new(3)];
+        for one in &all {
+            pending.hold(Arc::<i32>::clone(one));
+        }
+        assert!(all.iter().all(|one| Arc::strong_count(one) == 2));
+        drop(pending);
+        assert!(all.iter().all(|one| Arc::strong_count(one) == 1));
     }
 }

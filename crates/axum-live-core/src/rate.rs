@@ -22,7 +22,8 @@ impl Rate {
         Self { per_second: amount.max(1), burst: amount.max(1).saturating_mul(2) }
     }
 
-    /// So many at once.
+    /// So many at once. Less than a twentieth of what may come in a second makes that less too: a client that was slowed
+    /// down is read from twenty times a second, and each time no more than this.
     #[must_use]
     pub fn burst(self, amount: u32) -> Self {
         Self { burst: amount, ..self }

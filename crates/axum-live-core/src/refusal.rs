@@ -10,6 +10,8 @@ pub enum RefusalReason {
     Handshake,
     /// The page that connects is of an origin that is not allowed: 403.
     Origin,
+    /// The client's address has as many sessions as one may have: 429.
+    AddressLimit,
     /// Authentication said no: its own answer.
     Denied,
     /// As many requests as may be are being authenticated already: 503.
@@ -45,6 +47,7 @@ impl RefusalReason {
             Self::Method => "method",
             Self::Handshake => "handshake",
             Self::Origin => "origin",
+            Self::AddressLimit => "address_limit",
             Self::Denied => "denied",
             Self::TooManyAuths => "too_many_auths",
             Self::AuthTimeout => "auth_timeout",

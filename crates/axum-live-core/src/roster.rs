@@ -180,5 +180,9 @@ mod tests {
         outboxes.iter().skip(100).for_each(|outbox| roster.remove(outbox));
         assert_eq!(roster.len(), 100);
         assert!(roster.places.capacity() < 1000 && roster.receivers.chunks.capacity() < 10);
+        // As large as it is it is not searched from end to end, and once it is small it notes no places.
+        assert_eq!(roster.places.len(), 100);
+        outboxes[SMALL..100].iter().for_each(|outbox| roster.remove(outbox));
+        assert_eq!((roster.len(), roster.places.capacity()), (SMALL, 0));
     }
 }

@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    net::SocketAddr,
     pin::pin,
     sync::{
         Arc, OnceLock,
@@ -136,22 +135,6 @@ impl<V> Session<V> {
     /// Why the session ended, from the moment it began to.
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.shared.outbox.reason()
-    }
-
-    /// The address of the client's end of the connection, where the service was made with
-    /// `into_make_service_with_connect_info::<SocketAddr>()`. Behind a proxy it is the proxy's.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.shared.info.peer
-    }
-
-    /// The route that the request matched, as `/rooms/{room}`, or the path of its URI where the layer is on no route.
-    pub fn path(&self) -> &str {
-        &self.shared.info.path
-    }
-
-    /// The subprotocol that was agreed on.
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.shared.info.subprotocol.as_deref()
     }
 
     /// A place for what else belongs to the session: filled by the handler under the layer, or by hooks.

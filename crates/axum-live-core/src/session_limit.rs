@@ -29,8 +29,8 @@ impl SessionLimit {
         self.surplus == Surplus::TakesThePlaceOfTheOldest || present < self.sessions
     }
 
-    /// How many of so many have to go.
-    pub(crate) fn surplus(self, present: usize) -> usize {
-        present.saturating_sub(self.sessions)
+    /// Whether so many are too many.
+    pub(crate) fn is_exceeded_by(self, present: usize) -> bool {
+        present > self.sessions
     }
 }

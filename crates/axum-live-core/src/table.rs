@@ -125,4 +125,15 @@ mod tests {
         assert_eq!(table.len(), 0);
         assert!(table.entries.capacity() < 10_000, "{}", table.entries.capacity());
     }
+
+    #[test]
+    fn all_values_are_read_with_their_keys() {
+        let table = Table::<u32, u32>::default();
+        for key in 1..=100 {
+            table.enter(&key, |value| *value = 2 * key);
+        }
+        let mut all = table.read_all(|value| *value);
+        all.sort_unstable();
+        assert!(all.into_iter().eq((1..=100).map(|key| (key, 2 * key))));
+    }
 }

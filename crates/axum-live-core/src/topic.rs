@@ -158,4 +158,16 @@ mod tests {
             assert_eq!(Topic::try_from(format!("a{c}b")), Err(TopicError::Character(c)));
         }
     }
+
+    #[test]
+    fn topic_is_the_text_that_it_was_made_of_however_it_was_made_and_is_shown() {
+        let text = "room:42".to_owned();
+        let made = [Topic::try_from("room:42"), Topic::try_from(text.clone()), Topic::try_from(&text), text.parse()];
+        for topic in made.map(Result::unwrap) {
+            assert_eq!((topic.as_str(), topic.as_ref(), &*topic.to_string()), (&*text, &*text, &*text));
+            assert_eq!(format!("{topic:?}"), format!("{text:?}"));
+            assert_eq!(serde_json::to_string(&topic).unwrap(), format!("{text:?}"));
+            assert_eq!(Topic::from(&topic), topic);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -6,11 +6,12 @@ use axum::{
     routing::{MethodRouter, any},
 };
 use axum_live_core::Live;
-use http::HeaderValue;
+use http::{HeaderValue, request::Parts};
 use tokio::sync::Semaphore;
 use tower::Layer;
 
 use crate::{
+    addresses::Addresses,
     auth::{Auth, Authenticate},
     origin::Origins,
     service::LiveService,
@@ -59,6 +60,7 @@ pub(crate) struct Door<V: Send + Sync + 'static> {
     pub(crate) live: Live<V>,
     pub(crate) auth: Arc<Auth<V>>,
     pub(crate) origins: Origins,
+    pub(crate) addresses: Addresses,
     pub(crate) auth_timeout: Duration,
     /// A permit for each request that may be authenticated at once.
     pub(crate) auths: Arc<Semaphore>,
@@ -96,6 +98,7 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
                 live: live.clone(),
                 auth: Arc::new(Auth::new(auth, state)),
                 origins: Origins::same_host(),
+                addresses: Addresses::default(),
                 auth_timeout: Duration::from_secs(5),
                 auths: Arc::new(Semaphore::new(1024)),
                 subprotocols: Arc::default(),
@@ -104,6 +107,10 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
     }
 
     /// Authenticates by an extractor that there is already; its rejection is the answer.
+    ///
+    /// The session's value is all that an extractor can give. For a [`Grant`](crate::Grant), which says until when it
+    /// holds, have [`new`](Self::new) take a function of the extractor:
+    /// `async |user: User| Ok::<_, Infallible>(Grant::new(user).until(end))`.
     ///
     /// # Examples
     ///
@@ -145,6 +152,65 @@ impl<V: Send + Sync + 'static> LiveLayer<V> {
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.door.origins = origins;
+        self
+    }
+
+    /// Where a client's address is found in a request; by default it is the connection's other end, as
+    /// `ConnectInfo<SocketAddr>` tells it, which behind a proxy is the proxy's.
+    /// [`max_sessions_per_address`](Self::max_sessions_per_address) counts by it, and
+    /// [`Session::client_addr`](crate::Session::client_addr) answers it.
+    ///
+    /// Read what your own proxy has written and nothing else, and let nobody reach the server but the proxy. `None` is
+    /// for a request without it: its address is that of the connection's other end, so whoever leaves a header out, or
+    /// fills it with nonsense, counts as the proxy and escapes no limit. Where the connection has no address either, as
+    /// on a Unix socket, all of these count as one.
+    ///
+    /// # Examples
+    ///
+    /// Behind one proxy, which adds to `X-Forwarded-For`:
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use axum::http::request::Parts;
+    /// use axum_live::{Live, LiveLayer};
+    ///
+    /// /// The last entry of the last such header: what stands before is a stranger's word, and need not even be text.
+    /// fn client_addr(parts: &Parts) -> Option<IpAddr> {
+    ///     let header = parts.headers.get_all("x-forwarded-for").iter().next_back()?;
+    ///     let last = header.as_bytes().rsplit(|&byte| byte == b',').next()?;
+    ///     str::from_utf8(last.trim_ascii()).ok()?.parse().ok()
+    /// }
+    ///
+    /// # let live = Live::<()>::builder().build();
+    /// let layer = LiveLayer::anonymous(&live).client_addr(client_addr).max_sessions_per_address(100);
+    /// ```
+    #[must_use]
+    pub fn client_addr(mut self, read: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.door.addresses.set_reader(read);
+        self
+    }
+
+    /// How many sessions there may be from one address; without a limit by default, for behind a proxy all come from
+    /// the proxy's until [`client_addr`](Self::client_addr) says where their own is. One more is answered 429 with
+    /// `Retry-After`, before authentication. Of IPv6 a network of 64 bits counts as one address: it is what one
+    /// subscriber has.
+    ///
+    /// A place is taken by the request, so those who are being authenticated count too, and is free again once the
+    /// request is refused, or the session has ended and its `on_close` with it. It costs a session some 100 bytes.
+    ///
+    /// Whose address is not known, since there is no `ConnectInfo<SocketAddr>` and no `client_addr`, is not counted, and
+    /// a warning says so once. [`serve`](crate::serve()) tells addresses; `axum::serve` does for
+    /// `app.into_make_service_with_connect_info::<SocketAddr>()`.
+    ///
+    /// The routes of a layer and of its later clones share the count.
+    ///
+    /// # Panics
+    ///
+    /// When it is 0, with which nobody would be let in.
+    #[must_use]
+    pub fn max_sessions_per_address(mut self, sessions: usize) -> Self {
+        assert!(sessions > 0, "with no session for any address nobody is let in");
+        self.door.addresses.set_limit(sessions);
         self
     }
 
@@ -233,6 +299,7 @@ impl<V: Send + Sync + 'static> Clone for Door<V> {
             live: self.live.clone(),
             auth: Arc::clone(&self.auth),
             origins: self.origins.clone(),
+            addresses: self.addresses.clone(),
             auth_timeout: self.auth_timeout,
             auths: Arc::clone(&self.auths),
             subprotocols: Arc::clone(&self.subprotocols),
@@ -249,4 +316,25 @@ impl<V: Send + Sync + 'static> fmt::Debug for LiveLayer<V> {
 /// RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer() -> LiveLayer<()> {
+        LiveLayer::anonymous(&Live::builder().build())
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody is let in")]
+    fn no_authentication_at_all_is_a_mistake() {
+        let _layer = layer().max_auths(0);
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody is let in")]
+    fn no_session_for_any_address_is_a_mistake() {
+        let _layer = layer().max_sessions_per_address(0);
+    }
 }

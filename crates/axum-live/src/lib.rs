@@ -181,8 +181,10 @@
 //! binary message as it came, and [`send_frame`](Session::send_frame) and [`publish_frame`](Live::publish_frame) send
 //! them so.
 
+mod addresses;
 mod answer;
 mod auth;
+mod census;
 mod client;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -91,5 +91,8 @@ mod tests {
             assert_eq!(find(&patterns, other), None, "{other}");
         }
         assert_eq!(find(&["*"], "any:thing"), Some((0, captures(&[("rest", "any:thing")]))));
+        // Within a segment a star is no more than a letter.
+        assert_eq!(find(&["news*"], "newsroom"), None);
+        assert_eq!(find(&["news*"], "news*"), Some((0, captures(&[]))));
     }
 }

@@ -17,9 +17,10 @@ mod turned_away;
 
 pub(crate) use connection::Held;
 use connection::{Connection, Phase, Terms};
-use connections::Caps;
 pub use connections::Connections;
 pub use report::DrainReport;
+
+use crate::census::Caps;
 
 /// Serves a router as `axum::serve` does, with what strangers make necessary: time limits for connections that say
 /// nothing or half of something, limits on what a request's head may be and on how many connections there are, and an
@@ -51,7 +52,7 @@ pub fn serve<L: Listener<Addr = SocketAddr>>(listener: L, router: Router) -> Ser
         listener,
         router,
         terms: Terms::default(),
-        caps: Caps::default(),
+        caps: connections::default_caps(),
         connections: Connections::default(),
         drains: Vec::new(),
         pace: Drain::default(),

@@ -1,6 +1,6 @@
 use std::{
     fmt, mem,
-    net::SocketAddr,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, MatchedPath, Request},
+    extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
 use axum_live_core::{AcceptError, CloseReason, RefusalReason, SessionInfo};
@@ -17,6 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use tower::Service;
 
 use crate::{
+    addresses,
     answer::AnswerBody,
     auth::Intent,
     handshake::{self, Ask, Refusal},
@@ -76,7 +77,12 @@ impl<V: Send + Sync + 'static> Door<V> {
             Ask::Probe => Intent::Probe,
             Ask::Upgrade(_) => Intent::Upgrade,
         };
-        let Ok(place) = self.auths.try_acquire() else {
+        let client = self.addresses.client(&parts);
+        let place = match self.addresses.enter(client) {
+            Ok(place) => place,
+            Err(address) => return Ok(self.refuse_from(address)),
+        };
+        let Ok(permit) = self.auths.try_acquire() else {
             return Ok(self.refuse(Refusal::TooManyAuths));
         };
         let (mut parts, grant) = match self.auth.run(parts, intent, self.auth_timeout).await {
@@ -86,7 +92,7 @@ impl<V: Send + Sync + 'static> Door<V> {
                 return Ok(answer);
             }
         };
-        drop(place);
+        drop(permit);
         let Ask::Upgrade(handshake) = ask else {
             return Ok(self.refuse(Refusal::Probe(parts.version)));
         };
@@ -96,12 +102,15 @@ impl<V: Send + Sync + 'static> Door<V> {
 
         let protocol = handshake.choose_protocol(&self.subprotocols);
         let held = parts.extensions.remove::<Held>();
-        let mut pending = match self.live.accept(grant, info(&parts, protocol.as_ref())) {
+        let mut pending = match self.live.accept(grant, info(&parts, client, protocol.as_ref())) {
             Ok(pending) => pending,
             Err(error) => return Ok(error.into_response()),
         };
         if let Some(Held(held)) = held {
             pending.hold(held);
+        }
+        if let Some(place) = place {
+            pending.hold(place.shared());
         }
         parts.extensions.insert(pending.session().clone());
         let version = parts.version;
@@ -126,12 +135,20 @@ impl<V: Send + Sync + 'static> Door<V> {
         self.live.refused(refusal.reason(), refusal);
         refusal.into_response()
     }
+
+    /// Refuses one more from an address that has enough, and tells in the log which.
+    fn refuse_from(&self, address: IpAddr) -> Response {
+        let refusal = Refusal::AddressLimit;
+        self.live.refused(refusal.reason(), format_args!("too many sessions from {address}"));
+        refusal.into_response()
+    }
 }
 
-fn info(parts: &Parts, protocol: Option<&HeaderValue>) -> SessionInfo {
+fn info(parts: &Parts, client: Option<IpAddr>, protocol: Option<&HeaderValue>) -> SessionInfo {
     let path = parts.extensions.get().map_or(parts.uri.path(), MatchedPath::as_str);
-    let peer = parts.extensions.get().map(|ConnectInfo::<SocketAddr>(peer)| *peer);
-    SessionInfo::new(path).peer_addr(peer).subprotocol(protocol.and_then(|protocol| protocol.to_str().ok()))
+    SessionInfo::new(path)
+        .addresses(addresses::peer(parts), client)
+        .subprotocol(protocol.and_then(|protocol| protocol.to_str().ok()))
 }
 
 impl<S: Clone, V: Send + Sync + 'static> Clone for LiveService<S, V> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use axum_live::CloseCode;
+use axum_live::{CloseCode, Grant};
 
 use crate::{
     Auth,
@@ -17,7 +17,11 @@ use crate::{
 /// By this prefix browsers see to it that nobody else on the domain can set it.
 const NAME: &str = "__Host-token";
 
-pub(crate) async fn authenticate(State(auth): State<Arc<Auth>>, cookies: CookieJar) -> Result<User, Refusal> {
+pub(crate) async fn authenticate(State(auth): State<Arc<Auth>>, cookies: CookieJar) -> Result<Grant<User>, Refusal> {
+    visitor(&auth, &cookies).map(User::grant)
+}
+
+pub(crate) fn visitor(auth: &Auth, cookies: &CookieJar) -> Result<User, Refusal> {
     let cookie = cookies.get(NAME).ok_or(refusal("log in first"))?;
     auth.tokens.verify(cookie.value())
 }
@@ -28,14 +32,20 @@ pub(crate) async fn log_in(
     cookies: CookieJar,
     Json(login): Json<Login>,
 ) -> Result<CookieJar, Refusal> {
-    Ok(cookies.add(cookie(login.token(&auth.tokens)?)))
+    Ok(cookies.add(cookie(auth.tokens.sign(&login.user()?))))
 }
 
-/// Ends what this cookie let in, and nothing on the person's other devices.
-pub(crate) async fn log_out(auth: State<Arc<Auth>>, cookies: CookieJar) -> Result<CookieJar, Refusal> {
-    let user = authenticate(auth.clone(), cookies.clone()).await?;
+/// Takes a cookie that is still good for a fresh one, and answers a ticket by which the open session learns of it.
+pub(crate) async fn renew(State(auth): State<Arc<Auth>>, cookies: CookieJar) -> Result<(CookieJar, String), Refusal> {
+    let user = visitor(&auth, &cookies)?.renewed();
+    Ok((cookies.add(cookie(auth.tokens.sign(&user))), auth.tickets.issue(user)))
+}
+
+/// Ends what this log-in let in, and nothing on the person's other devices.
+pub(crate) async fn log_out(State(auth): State<Arc<Auth>>, cookies: CookieJar) -> Result<CookieJar, Refusal> {
+    let user = visitor(&auth, &cookies)?;
     for session in auth.live.user(&user.name).sessions() {
-        if session.value().token == user.token {
+        if session.value().login == user.login {
             session.close_with(CloseCode::POLICY, "logged out");
         }
     }

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, header::AUTHORIZATION},
 };
+use axum_live::Grant;
 
 use crate::{
     Auth,
@@ -14,7 +15,11 @@ use crate::{
     token::{Refusal, User, refusal},
 };
 
-pub(crate) async fn authenticate(State(auth): State<Arc<Auth>>, headers: HeaderMap) -> Result<User, Refusal> {
+pub(crate) async fn authenticate(State(auth): State<Arc<Auth>>, headers: HeaderMap) -> Result<Grant<User>, Refusal> {
+    visitor(&auth, &headers).map(User::grant)
+}
+
+pub(crate) fn visitor(auth: &Auth, headers: &HeaderMap) -> Result<User, Refusal> {
     let header = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok()?.split_once(' '));
     match header {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => auth.tokens.verify(token),
@@ -23,5 +28,5 @@ pub(crate) async fn authenticate(State(auth): State<Arc<Auth>>, headers: HeaderM
 }
 
 pub(crate) async fn token(State(auth): State<Arc<Auth>>, Json(login): Json<Login>) -> Result<String, Refusal> {
-    login.token(&auth.tokens)
+    Ok(auth.tokens.sign(&login.user()?))
 }

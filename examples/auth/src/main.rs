@@ -7,6 +7,8 @@
 //! - `cookie.rs`: a page of this site has a cookie that no script can read.
 //! - `ticket.rs`: a page of another site, and whatever can set no header, has a ticket that is good once.
 //!
+//! Whatever lets somebody in is good for a quarter of an hour, and so is the session. The page renews both in time.
+//!
 //! Who is not let in is answered 401 and why. What a client may not do later is a message with the topic `error`. The
 //! cookie is taken from <http://127.0.0.1> as from https by all browsers but Safari.
 
@@ -30,11 +32,9 @@ use axum::{
     response::Html,
     routing::{get, post},
 };
-use axum_live::{
-    CloseCode, Live, LiveLayer, MessageRouter, Origins, Params, SendError, Session, SubscriptionPolicy, stop_signal,
-};
+use axum_live::{Live, LiveLayer, MessageRouter, Origins, Params, SendError, Session, SubscriptionPolicy, stop_signal};
 use serde_json::json;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -48,7 +48,7 @@ struct Auth {
     live: Live<User>,
     policy: Arc<SubscriptionPolicy<User>>,
     tokens: Tokens,
-    tickets: Tickets,
+    tickets: Arc<Tickets>,
 }
 
 #[tokio::main]
@@ -84,12 +84,17 @@ impl Auth {
             })
             .allow_if("admin", async |session: Session<User>| session.value().role == Role::Admin);
         let policy = Arc::new(policy);
+        let tickets = Arc::new(Tickets::default());
+        let messages = MessageRouter::new()
+            .subscriptions(Arc::clone(&policy))
+            .on("renew", ticket::renew)
+            .with_state(Arc::clone(&tickets));
         let live = Live::builder()
             .user(|user: &User| user.name.clone())
             .on_connect(came_in)
-            .on_message(MessageRouter::new().subscriptions(Arc::clone(&policy)).into_hook())
+            .on_message(messages.into_hook())
             .build();
-        Self { live, policy, tokens: Tokens::new(secret), tickets: Tickets::default() }
+        Self { live, policy, tokens: Tokens::new(secret), tickets }
     }
 }
 
@@ -106,14 +111,17 @@ fn app(auth: &Arc<Auth>) -> Router {
         .route("/token", post(header::token))
         .route("/ws/cookie", by_cookie.handler(welcome))
         .route("/login", post(cookie::log_in))
+        .route("/renew", post(cookie::renew))
         .route("/logout", post(cookie::log_out))
         .route("/ws/ticket", by_ticket.handler(welcome))
         .route("/ticket", post(ticket::issue))
         .with_state(Arc::clone(auth))
 }
 
-/// The handler under the doors: tells a client who it is, and which of the topics it may subscribe to.
+/// The handler under the doors: tells a client for how long it may stay, who it is, and which of the topics it may
+/// subscribe to.
 async fn welcome(session: Session<User>, State(auth): State<Arc<Auth>>) -> Result<(), SendError> {
+    tell_grant(&session)?;
     let user = session.value();
     let mut allowed = Vec::new();
     for topic in topics(user) {
@@ -124,18 +132,17 @@ async fn welcome(session: Session<User>, State(auth): State<Arc<Auth>>) -> Resul
     session.send("welcome", &json!({ "user": user.name, "role": user.role, "topics": allowed }))
 }
 
-/// Tells of who came, and lets nobody stay for longer than their token is good.
+fn tell_grant(session: &Session<User>) -> Result<(), SendError> {
+    session.send("granted", &json!({ "seconds": session.value().seconds_left() }))
+}
+
+/// Tells of who came.
 async fn came_in(session: Session<User>) {
     let user = session.value();
     for topic in topics(user) {
         // Nothing depends on its being heard.
         session.live().publish(topic, &json!({ "came": user.name, "to": session.path() })).ok();
     }
-    tokio::spawn(async move {
-        if timeout(session.value().time_left(), session.closed()).await.is_err() {
-            session.close_with(CloseCode::POLICY, "the token has expired");
-        }
-    });
 }
 
 fn topics(user: &User) -> [String; 3] {

@@ -46,11 +46,20 @@ async fn token_of(app: &Router, person: (&str, &str)) -> String {
     text(sign_in(app, "/token", person).await).await
 }
 
-/// What the browser sends back: the cookie without its attributes.
 async fn cookie_of(app: &Router, person: (&str, &str)) -> String {
-    let response = sign_in(app, "/login", person).await;
+    set_by(&sign_in(app, "/login", person).await)
+}
+
+/// What the browser sends back: the cookie without its attributes.
+fn set_by(response: &Response) -> String {
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
     cookie.split(';').next().unwrap().to_owned()
+}
+
+/// A fresh cookie, and the ticket for the session.
+async fn renewed(app: &Router, cookie: &str) -> (String, String) {
+    let response = post(app, "/renew", &[("cookie", cookie)], &Value::Null).await;
+    (set_by(&response), text(response).await)
 }
 
 async fn ticket_of(app: &Router, cookie: &str) -> String {
@@ -72,8 +81,15 @@ fn by_ticket(ticket: &str) -> Request {
 /// A client that has come in, and what it was told.
 async fn enter(app: &Router, door: &Request) -> Result<(LiveTest, Value)> {
     let mut client = LiveTest::connect_with(app, door).await?;
+    granted(&mut client).await?;
     let welcome = client.expect("welcome").await?;
     Ok((client, welcome))
+}
+
+/// The seconds that a client is told it may stay.
+async fn granted(client: &mut LiveTest) -> Result<u64> {
+    let told: Value = client.expect("granted").await?;
+    Ok(told["seconds"].as_u64().unwrap())
 }
 
 async fn refused(app: &Router, door: &Request) -> Result<String> {
@@ -84,8 +100,13 @@ async fn refused(app: &Router, door: &Request) -> Result<String> {
 
 /// A token for ana that expires in so many seconds.
 fn signed(secret: &[u8], algorithm: Algorithm, seconds: i64) -> String {
+    signed_of(get_current_timestamp(), secret, algorithm, seconds)
+}
+
+/// The same, of a log-in at this time.
+fn signed_of(auth_time: u64, secret: &[u8], algorithm: Algorithm, seconds: i64) -> String {
     let exp = get_current_timestamp().checked_add_signed(seconds).unwrap();
-    let claims = json!({ "sub": "ana", "role": "admin", "jti": "1", "exp": exp });
+    let claims = json!({ "sub": "ana", "role": "admin", "sid": "1", "auth_time": auth_time, "exp": exp });
     encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(secret)).unwrap()
 }
 
@@ -306,12 +327,67 @@ async fn logging_out_ends_what_the_cookie_let_in_and_nothing_else() -> Result {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn nobody_stays_for_longer_than_their_token_is_good() -> Result {
+#[tokio::test]
+async fn nobody_stays_for_longer_than_their_token_is_good_unless_they_renew_it() -> Result {
     let app = new_app();
-    let (mut ana, _) = enter(&app, &by_header(&signed(SECRET, Algorithm::HS256, 5))).await?;
-    let start = tokio::time::Instant::now();
-    assert_eq!(ana.expect_close(1008).await?, "the token has expired");
-    assert!((4..=5).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    // Of the wall clock, by which tokens go.
+    let door = by_header(&signed(SECRET, Algorithm::HS256, 3));
+    let ((mut ana, welcome), (mut too_late, _)) = (enter(&app, &door).await?, enter(&app, &door).await?);
+    assert_eq!(welcome["role"], "admin");
+    let (_, ticket) = renewed(&app, &cookie_of(&app, ANA).await).await;
+    ana.send("renew", &ticket).await?;
+    assert!((890..=900).contains(&granted(&mut ana).await?));
+
+    assert_eq!(too_late.expect_close(4001).await?, "the credentials have expired");
+    // She goes on, and as what the fresh token says.
+    ana.send("subscribe", &json!({ "topic": "admin" })).await?;
+    assert_eq!(ana.expect::<Value>("error").await?["code"], "forbidden");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_by_a_ticket_of_its_own_person_and_by_each_once() -> Result {
+    let app = new_app();
+    let cookie = cookie_of(&app, ANA).await;
+    let (mut ana, _) = enter(&app, &by_cookie(&cookie)).await?;
+    let (_, ticket) = renewed(&app, &cookie).await;
+    ana.send("renew", &ticket).await?;
+    granted(&mut ana).await?;
+    let of_another = ticket_of(&app, &cookie_of(&app, ROOT).await).await;
+    for (ticket, code) in [(ticket.as_str(), "bad_ticket"), ("forged", "bad_ticket"), (&of_another, "not_renewed")] {
+        ana.send("renew", ticket).await?;
+        let error: Value = ana.expect("error").await?;
+        assert_eq!((&error["topic"], &error["code"]), (&json!("renew"), &json!(code)));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cookie_is_renewed_while_it_is_good_and_logging_out_ends_all_that_its_log_in_let_in() -> Result {
+    let app = new_app();
+    let old = cookie_of(&app, ANA).await;
+    let (mut early, _) = enter(&app, &by_cookie(&old)).await?;
+    let (new, _) = renewed(&app, &old).await;
+    let (mut late, _) = enter(&app, &by_cookie(&new)).await?;
+    assert_eq!(post(&app, "/logout", &[("cookie", &new)], &Value::Null).await.status(), StatusCode::OK);
+    for tab in [&mut early, &mut late] {
+        assert_eq!(tab.expect_close(1008).await?, "logged out");
+    }
+
+    let expired = format!("__Host-token={}", signed(SECRET, Algorithm::HS256, -1));
+    for headers in [vec![], vec![("cookie", expired.as_str())]] {
+        assert_eq!(post(&app, "/renew", &headers, &Value::Null).await.status(), StatusCode::UNAUTHORIZED);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_a_day_after_the_log_in_nothing_is_renewed_any_more() -> Result {
+    let app = new_app();
+    let logged_in = get_current_timestamp() - token::LOGIN.as_secs() + 60;
+    let cookie = format!("__Host-token={}", signed_of(logged_in, SECRET, Algorithm::HS256, 30));
+    let (cookie, _) = renewed(&app, &cookie).await;
+    let mut ana = LiveTest::connect_with(&app, &by_cookie(&cookie)).await?;
+    assert!((50..=60).contains(&granted(&mut ana).await?));
     Ok(())
 }

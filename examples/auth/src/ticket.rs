@@ -2,6 +2,8 @@
 //!
 //! Addresses end in logs and histories. What is found there must be worth nothing: a ticket is good once, and soon not at
 //! all.
+//!
+//! A session takes one too: by the message `renew`, before what it was granted ends.
 
 use std::{
     collections::HashMap,
@@ -14,14 +16,16 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION},
 };
 use axum_extra::extract::CookieJar;
-use axum_live::Intent;
+use axum_live::{ClientError, Data, Grant, Intent, Session};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::{
-    Auth, cookie, header,
+    Auth, cookie, header, tell_grant,
     token::{Refusal, User, refusal},
 };
+
+const USELESS: &str = "the ticket was used, has expired or is none of ours";
 
 /// As long as it takes to connect.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30);
@@ -41,25 +45,40 @@ pub(crate) async fn authenticate(
     intent: Intent,
     State(auth): State<Arc<Auth>>,
     Query(Ticket { ticket }): Query<Ticket>,
-) -> Result<User, Refusal> {
+) -> Result<Grant<User>, Refusal> {
     let user = match intent {
         Intent::Probe => auth.tickets.look_at(&ticket),
         Intent::Upgrade => auth.tickets.spend(&ticket),
     };
-    user.ok_or(refusal("the ticket was used, has expired or is none of ours"))
+    user.map(User::grant).ok_or(refusal(USELESS))
+}
+
+/// The handler of `renew`: the session goes on for as long as the ticket's token is good.
+pub(crate) async fn renew(
+    session: Session<User>,
+    State(tickets): State<Arc<Tickets>>,
+    Data(ticket): Data<String>,
+) -> Result<(), ClientError> {
+    let user = tickets.spend(&ticket).ok_or_else(|| ClientError::new("bad_ticket", USELESS))?;
+    session.renew(user.grant()).map_err(|error| ClientError::new("not_renewed", error.to_string()))?;
+    Ok(tell_grant(&session)?)
 }
 
 /// For who has come in another way: the page itself, or the server of another site on behalf of its page.
-pub(crate) async fn issue(auth: State<Arc<Auth>>, headers: HeaderMap, cookies: CookieJar) -> Result<String, Refusal> {
+pub(crate) async fn issue(
+    State(auth): State<Arc<Auth>>,
+    headers: HeaderMap,
+    cookies: CookieJar,
+) -> Result<String, Refusal> {
     let user = match headers.contains_key(AUTHORIZATION) {
-        true => header::authenticate(auth.clone(), headers).await?,
-        false => cookie::authenticate(auth.clone(), cookies).await?,
+        true => header::visitor(&auth, &headers)?,
+        false => cookie::visitor(&auth, &cookies)?,
     };
     Ok(auth.tickets.issue(user))
 }
 
 impl Tickets {
-    fn issue(&self, user: User) -> String {
+    pub(crate) fn issue(&self, user: User) -> String {
         let ticket = format!("{:032x}", rand::random::<u128>());
         self.good().insert(ticket.clone(), (user, Instant::now() + LIFETIME));
         ticket

@@ -1,13 +1,17 @@
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::http::{HeaderName, StatusCode, header::WWW_AUTHENTICATE};
+use axum_live::Grant;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind, get_current_timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 /// How long a token is good. Nothing revokes one earlier, so it is short.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(15 * 60);
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long after a log-in there are fresh tokens without another: whoever steals one has it for no longer.
+pub(crate) const LOGIN: Duration = Duration::from_secs(12 * 3600);
 
 /// What a token says, and what a session knows of its client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,9 +19,10 @@ pub(crate) struct User {
     #[serde(rename = "sub")]
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// Which of the person's tokens it was.
-    #[serde(rename = "jti")]
-    pub(crate) token: String,
+    /// Which of the person's log-ins it was, and when.
+    #[serde(rename = "sid")]
+    pub(crate) login: String,
+    auth_time: u64,
     exp: u64,
 }
 
@@ -50,10 +55,8 @@ impl Tokens {
         Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret), rules }
     }
 
-    pub(crate) fn issue(&self, name: &str, role: Role) -> String {
-        let token = format!("{:032x}", rand::random::<u128>());
-        let user = User { name: name.to_owned(), role, token, exp: get_current_timestamp() + LIFETIME.as_secs() };
-        encode(&Header::new(Algorithm::HS256), &user, &self.signing).expect("strings, a number and a key for HS256")
+    pub(crate) fn sign(&self, user: &User) -> String {
+        encode(&Header::new(Algorithm::HS256), user, &self.signing).expect("strings, numbers and a key for HS256")
     }
 
     pub(crate) fn verify(&self, token: &str) -> Result<User, Refusal> {
@@ -66,7 +69,25 @@ impl Tokens {
 }
 
 impl User {
-    pub(crate) fn time_left(&self) -> Duration {
-        Duration::from_secs(self.exp.saturating_sub(get_current_timestamp()))
+    /// Somebody who has just logged in.
+    pub(crate) fn new(name: &str, role: Role) -> Self {
+        let login = format!("{:032x}", rand::random::<u128>());
+        Self { name: name.to_owned(), role, login, auth_time: get_current_timestamp(), exp: 0 }.renewed()
+    }
+
+    /// The same log-in for longer. Look up here whether the person is still one of yours, and what they may do.
+    pub(crate) fn renewed(self) -> Self {
+        let until = get_current_timestamp() + LIFETIME.as_secs();
+        Self { exp: until.min(self.auth_time + LOGIN.as_secs()), ..self }
+    }
+
+    pub(crate) fn seconds_left(&self) -> u64 {
+        self.exp.saturating_sub(get_current_timestamp())
+    }
+
+    /// What a door returns: the session ends when the token does.
+    pub(crate) fn grant(self) -> Grant<Self> {
+        let end = UNIX_EPOCH + Duration::from_secs(self.exp);
+        Grant::new(self).until(end)
     }
 }

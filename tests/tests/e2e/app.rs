@@ -9,11 +9,11 @@ use std::{
 
 use axum::{Router, serve::Listener};
 use axum_live::{Live, Message, Session};
-use axum_live_test::RawSocket;
+use axum_live_test::{RawSocket, Request};
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::watch,
     task, time,
 };
@@ -31,6 +31,15 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
 /// Serves on any listener until the test's runtime ends.
 pub(crate) fn serve_on<L: Listener<Addr: Debug>>(listener: L, router: Router) {
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+}
+
+/// Opens a WebSocket from another address of this machine.
+pub(crate) async fn open_from(address: &str, server: SocketAddr, request: &Request) -> RawSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+    let mut socket = RawSocket::over(socket.connect(server).await.unwrap());
+    socket.upgrade(request).await.unwrap();
+    socket
 }
 
 /// A node that sends each message back as it came.

@@ -120,7 +120,7 @@ async fn c19_auth_that_takes_longer_than_its_timeout_is_dropped_and_503() {
     assert!(live.is_empty());
 }
 
-/// A door whose authentication never ends, and how many requests are in it.
+/// A door of two routes whose authentication never ends, and how many requests are in it.
 async fn hanging(max_auths: usize) -> (SocketAddr, Live<()>, Arc<AtomicUsize>) {
     struct Inside(Arc<AtomicUsize>);
     impl Drop for Inside {
@@ -138,24 +138,25 @@ async fn hanging(max_auths: usize) -> (SocketAddr, Live<()>, Arc<AtomicUsize>) {
         future::pending::<Result<(), Infallible>>().await
     };
     let layer = LiveLayer::new(&live, authenticate).auth_timeout(Duration::MAX).max_auths(max_auths);
-    let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
-    (addr, live, inside)
+    let app = Router::new().route("/ws", layer.clone().handler(accept)).route("/other", layer.handler(accept));
+    (serve(app).await, live, inside)
 }
 
 #[tokio::test]
 async fn c19_no_more_than_max_auths_run_at_once_and_the_rest_are_503_at_once() {
     let (addr, live, inside) = hanging(20).await;
     let mut asking = JoinSet::new();
-    for _ in 0..300 {
-        asking.spawn(async move { RawSocket::connect(addr).await.unwrap().request(&handshake()).await.unwrap() });
+    for number in 0..100 {
+        let request = Request::new(if number % 2 == 0 { "/ws" } else { "/other" });
+        asking.spawn(async move { RawSocket::connect(addr).await.unwrap().request(&request).await.unwrap() });
     }
-    for _ in 0..280 {
+    for _ in 0..80 {
         let reply = soon("a refusal", asking.join_next()).await.unwrap().unwrap();
         assert_eq!((reply.status(), reply.header("retry-after")), (503, Some("1")));
     }
     assert_eq!((asking.len(), inside.load(SeqCst)), (20, 20));
     let stats = live.stats();
-    assert_eq!((stats.refused_for(RefusalReason::TooManyAuths), stats.refused()), (280, 280));
+    assert_eq!((stats.refused_for(RefusalReason::TooManyAuths), stats.refused()), (80, 80));
 }
 
 #[tokio::test]
@@ -169,6 +170,43 @@ async fn c19_a_client_that_leaves_gives_its_place_in_authentication_back() {
         settles("an empty authentication", || inside.load(SeqCst) == 0).await;
     }
     assert_eq!(live.stats().refused_for(RefusalReason::TooManyAuths), 0);
+}
+
+#[tokio::test]
+async fn c19_whatever_ends_an_authentication_gives_its_place_back() {
+    let live = Live::<()>::builder().build();
+    let authenticate = async |headers: HeaderMap| match headers.get("x-do").map(|word| word.to_str().unwrap()) {
+        Some("deny") => Err(StatusCode::UNAUTHORIZED),
+        Some("panic") => panic!("as the test wants"),
+        Some("wait") => future::pending().await,
+        _ => Ok(()),
+    };
+    let layer = LiveLayer::new(&live, authenticate).auth_timeout(Duration::from_millis(50)).max_auths(1);
+    let addr = serve(Router::new().route("/ws", layer.handler(accept))).await;
+    for (word, status) in [("deny", 401), ("panic", 500), ("wait", 503), ("pass", 426)] {
+        let request = Request::plain("/ws").header("X-Do", word);
+        assert_eq!(RawSocket::connect(addr).await.unwrap().request(&request).await.unwrap().status(), status);
+        RawSocket::open(addr, "/ws").await.unwrap();
+    }
+    assert_eq!(live.stats().refused_for(RefusalReason::TooManyAuths), 0);
+}
+
+#[tokio::test]
+async fn c19_who_is_through_authentication_leaves_its_place_to_the_next() {
+    let witness = Witness::default();
+    let entered = witness.clone();
+    let live = Live::<()>::builder().build();
+    let handler = async move || {
+        entered.saw("handler");
+        future::pending::<()>().await;
+    };
+    let layer = LiveLayer::anonymous(&live).max_auths(1);
+    let app = Router::new().route("/long", layer.clone().handler(handler)).route("/ws", layer.handler(accept));
+    let addr = serve(app).await;
+    let mut first = RawSocket::connect(addr).await.unwrap();
+    first.write(Request::new("/long").to_bytes()).await.unwrap();
+    witness.sees("handler").await;
+    RawSocket::open(addr, "/ws").await.unwrap();
 }
 
 #[tokio::test]

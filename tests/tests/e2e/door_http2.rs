@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, body::Bytes, http::Version};
-use axum_live::{Live, LiveLayer, Message, Origins, Session, accept};
+use axum_live::{Live, LiveLayer, Message, Origins, RefusalReason, Session, accept};
 use axum_live_test::RawSocket;
 use h2::{
     RecvStream, SendStream,
@@ -16,7 +16,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::app::{Witness, assert_echoes_and_closes, echo, serve, soon};
+use crate::{
+    app::{Witness, assert_echoes_and_closes, echo, serve, soon},
+    serve as server,
+};
 
 /// Connects, and waits until the server has said that it knows extended CONNECT.
 pub(crate) async fn connect(addr: SocketAddr) -> SendRequest<Bytes> {
@@ -179,4 +182,30 @@ async fn a_client_that_reads_is_not_closed_by_a_burst_of_ours() {
             assert_eq!(socket.expect_json("t").await.unwrap(), n);
         }
     }
+}
+
+#[tokio::test]
+async fn c72_the_sessions_of_one_http2_connection_count_one_by_one() {
+    let live = echo();
+    let layer = LiveLayer::anonymous(&live).max_sessions_per_address(2);
+    let app = Router::new().route("/ws", layer.handler(accept));
+    let (addr, _) = server::serve(app, |server| server).await;
+    let mut client = connect(addr).await;
+    let mut open = async || ask(&mut client, extended_connect("websocket")).await;
+    let (first, _second) = (socket(open().await), socket(open().await));
+    let (refused, _) = open().await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    assert_eq!(live.stats().refused_for(RefusalReason::AddressLimit), 1);
+
+    assert_echoes_and_closes(first).await;
+    let free = async {
+        loop {
+            let answer = open().await;
+            if answer.0.status() == StatusCode::OK {
+                return socket(answer);
+            }
+        }
+    };
+    assert_echoes_and_closes(soon("a free place", free).await).await;
 }

@@ -1,11 +1,14 @@
 //! The inspector, and what it asks of a node.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use axum::{
     Router,
     extract::Query,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, request::Parts},
 };
 use axum_live::{
     Builder, CloseCode, CloseReason, Inspector, JournalEvent, Live, LiveLayer, Session, SessionPhase, accept,
@@ -35,6 +38,11 @@ async fn authenticate(Query(user): Query<User>) -> Result<User, StatusCode> {
     Ok(user)
 }
 
+/// As a proxy would write it.
+fn real_ip(parts: &Parts) -> Option<IpAddr> {
+    parts.headers.get("x-real-ip")?.to_str().ok()?.parse().ok()
+}
+
 async fn operator(headers: HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     match headers.get("x-role") {
         Some(role) if role == "operator" => Ok(()),
@@ -46,7 +54,7 @@ impl Inspected {
     async fn start(builder: Builder<User>) -> Self {
         let live = builder.user(|user: &User| user.name.clone()).build();
         let app = Router::new()
-            .route("/ws", LiveLayer::new(&live, authenticate).handler(accept))
+            .route("/ws", LiveLayer::new(&live, authenticate).client_addr(real_ip).handler(accept))
             .nest("/inspect", Inspector::new(&live, operator).router());
         Self { addr: serve(app).await, live }
     }
@@ -332,6 +340,22 @@ async fn who_closed_is_told_for_a_while_with_the_reason_and_the_journal() {
     assert_eq!((&told["closed"]["user"], &told["journal"][0]["event"]), (&json!("user-129"), &json!("closed")));
     let first = node.answer(&as_operator(Request::plain("/inspect/sessions/nobody"))).await;
     assert_eq!(first.status(), 404);
+}
+
+#[tokio::test]
+async fn a_client_behind_a_proxy_is_found_and_told_by_its_own_address() {
+    let node = Inspected::start(Live::builder().journal(4)).await;
+    let mut client = RawSocket::connect(node.addr).await.unwrap();
+    client.upgrade(&Request::new("/ws?name=ana").header("X-Real-IP", "203.0.113.9")).await.unwrap();
+    let (_other, _) = node.open("bob").await;
+    let told = node.told("data?find=203.0.113.9").await;
+    assert_eq!((rows(&told).len(), &rows(&told)[0]["address"]), (1, &json!("203.0.113.9")));
+
+    node.live.user("ana").sessions()[0].close_with(CloseCode::POLICY, "spam");
+    answer_close_of(client).await;
+    settles("its end", || !node.live.recently_closed().is_empty()).await;
+    assert_eq!(node.live.recently_closed()[0].client_addr(), Some("203.0.113.9".parse().unwrap()));
+    assert_eq!(rows(&node.told("data?view=closed").await)[0]["address"], "203.0.113.9");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as a test does")]
 
+mod addresses;
 mod answers;
 mod app;
 mod auth;

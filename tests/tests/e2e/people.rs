@@ -55,15 +55,16 @@ async fn a_message_to_a_person_reaches_each_of_their_tabs_and_nobody_else() {
     }
 }
 
-/// What each of so many clients that connect at once as one user is answered.
+/// What each of so many clients that connect at once as one user is answered; who is refused is told when to come back.
 async fn rush(live: &Live<User>, clients: usize) -> Vec<u16> {
     let addr = serve(app(live)).await;
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
         tasks.spawn(async move {
             let mut socket = RawSocket::connect(addr).await.unwrap();
-            let status = socket.request(&Request::new("/ws?user=ana")).await.unwrap().status();
-            (status, socket)
+            let reply = socket.request(&Request::new("/ws?user=ana")).await.unwrap();
+            assert_eq!(reply.header("retry-after").is_some(), reply.status() == 429);
+            (reply.status(), socket)
         });
     }
     // The sockets stay until all have come.
@@ -74,10 +75,10 @@ async fn rush(live: &Live<User>, clients: usize) -> Vec<u16> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c72_a_user_has_so_many_sessions_and_one_more_is_429() {
     let live = Live::builder().maybe_user(User::name).sessions_per_user(SessionLimit::refuse(5)).build();
-    let answers = rush(&live, 200).await;
+    let answers = rush(&live, 100).await;
     assert_eq!(answers.iter().filter(|status| **status == 101).count(), 5);
-    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 195);
-    assert_eq!(live.stats().refused_for(RefusalReason::SessionLimit), 195);
+    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 95);
+    assert_eq!(live.stats().refused_for(RefusalReason::SessionLimit), 95);
 
     settles("the end of all", || live.is_empty()).await;
     assert!(rush(&live, 5).await.iter().all(|status| *status == 101), "their places are free");
@@ -93,6 +94,22 @@ async fn c72_where_the_oldest_has_to_go_it_is_told_4504_and_guests_are_not_count
     let (_third, _bob) = (enter(&app, "ana").await, enter(&app, "bob").await);
     oldest.expect_close(4504).await.unwrap();
     assert_eq!((live.user("ana").len(), live.stats().closed_for(&CloseReason::SessionLimit)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c72_whose_place_was_taken_is_no_receiver_any_more_once_the_newer_session_is_there() {
+    let live = Live::builder().maybe_user(User::name).sessions_per_user(SessionLimit::replace_oldest(1)).build();
+    // The older one's task has had no turn yet.
+    let greet = async |session: Session<User>| {
+        assert_eq!(session.live().user("ana").send("dm", &"welcome").unwrap(), 1);
+    };
+    let layer = LiveLayer::new(&live, async |Query(user): Query<User>| Ok::<_, StatusCode>(user));
+    let app = Router::new().route("/ws", layer.handler(greet));
+    let (mut old, mut new) = (enter(&app, "ana").await, enter(&app, "ana").await);
+    for client in [&mut old, &mut new] {
+        assert_eq!(client.expect::<String>("dm").await.unwrap(), "welcome");
+    }
+    old.expect_close(4504).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,13 +39,14 @@ async fn c37_subscribing_and_unsubscribing_twice_changes_nothing() {
     session.subscribe("t").unwrap();
     node.live.subscribe(&session, "t").unwrap();
     assert_eq!(session.topics(), [Topic::try_from("t").unwrap()]);
+    assert!(session.is_subscribed("t") && !session.is_subscribed("u"));
     assert_eq!(node.live.publish("t", &1).unwrap(), 1);
     assert_eq!(socket.expect_json("t").await.unwrap(), 1);
     assert!(session.unsubscribe("t"));
     assert!(!session.unsubscribe("t"));
     assert!(!node.live.unsubscribe(&session, "t"));
     assert!(!session.unsubscribe("no topic"));
-    assert!(session.topics().is_empty());
+    assert!(session.topics().is_empty() && !session.is_subscribed("t"));
     assert_nothing_came(&mut socket, &session).await;
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use proptest::prelude::*;
 use socket2::{Domain, Socket, Type};
-use tokio::{net::TcpStream, runtime};
+use tokio::{net::TcpStream, runtime, task};
 
 use super::*;
 use crate::{
@@ -320,56 +320,4 @@ fn a_frame_that_has_begun_is_ended_whatever_has_a_place_behind_it() {
         (0..LANES).map(|lane| Act::Carry(lane, 1)).collect(),
     ];
     run(&acts.concat(), TIGHT).unwrap();
-}
-
-/// A fan-out whose lanes carry when they are told to, and an audience of a session in each.
-fn halted() -> (Fanout, Audience) {
-    let limit = Load { deliveries: usize::MAX, bytes: usize::MAX };
-    let fanout = Fanout::new(
-        LANES,
-        Bounds::default(),
-        RunLimit { messages: 1, bytes: 1 },
-        limit,
-        &Arc::new(Budget::new(usize::MAX)),
-    );
-    fanout.lanes.iter().for_each(|lane| lane.manned.store(true, SeqCst));
-    let mut audience = Audience::default();
-    while audience.rosters.iter().filter(|roster| roster.len() > 0).count() < LANES {
-        audience.insert(&Client::new(audience.len(), &fanout).outbox);
-    }
-    (fanout, audience)
-}
-
-#[test]
-fn a_publication_weighs_on_the_backlog_until_the_last_lane_is_done_with_it() {
-    let (fanout, audience) = halted();
-    let frame = frame(0, 100);
-    fanout.publish(&audience, &frame, None, Urgency::Refusable).unwrap();
-    for lane in &fanout.lanes {
-        assert_eq!(fanout.backlog().load().bytes, frame.len());
-        lane.carry(usize::MAX);
-    }
-    assert_eq!(fanout.backlog().load(), Load { deliveries: 0, bytes: 0 });
-}
-
-#[test]
-fn a_lane_keeps_no_memory_of_a_burst() {
-    let (fanout, audience) = halted();
-    for number in 0..10_000 {
-        fanout.publish(&audience, &frame(number, 0), None, Urgency::Refusable).unwrap();
-    }
-    for lane in &fanout.lanes {
-        lane.carry(usize::MAX);
-        assert!(lane.jobs.lock().capacity() + lane.cart.lock().jobs.capacity() < 1000);
-    }
-}
-
-#[test]
-fn other_tasks_have_their_turn_between_large_deliveries() {
-    let (fanout, audience) = halted();
-    fanout.publish(&audience, &frame(0, QUOTA * DELIVERY_BYTES), None, Urgency::Refusable).unwrap();
-    for lane in &fanout.lanes {
-        assert!(lane.carry(QUOTA));
-        assert!(!lane.carry(QUOTA));
-    }
 }

@@ -89,6 +89,19 @@ async fn c48_each_call_of_a_hook_has_a_deadline_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c48_a_hook_that_goes_on_a_little_at_a_time_has_no_longer() {
+    let steps = async |_: Session<()>| {
+        loop {
+            sleep(seconds(1)).await;
+        }
+    };
+    let mut opened = open(within(10).heartbeat(Heartbeat::danger_off()).on_connect(steps));
+    let start = Instant::now();
+    opened.expect_hook_timeout().await;
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_close_has_no_deadline() {
     let (tell, mut ended) = mpsc::unbounded_channel();
     let live = within(1)

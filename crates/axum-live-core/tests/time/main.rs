@@ -3,8 +3,8 @@
 
 mod client;
 mod drain;
+mod grants;
 mod hook_deadline;
-
 mod message_deadline;
 mod rates;
 mod sessions;

@@ -13,6 +13,9 @@ use crate::client::{assert_about, connect, frame, ping, seconds, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// More pings or pongs than are read until a client that sends no less is closed.
+const FLOOD: usize = 10_000;
+
 /// An open session, with the client's end of its stream and the messages that came to the hook.
 struct Opened {
     live: Live<()>,
@@ -53,14 +56,20 @@ async fn c40_as_many_messages_as_may_come_at_once_do_and_the_next_wait_their_tur
     }
     assert_eq!((opened.session.close_reason(), opened.live.stats().throttles()), (None, 1));
 
-    // Two seconds of silence make up for all.
-    sleep(seconds(3)).await;
-    let start = Instant::now();
-    for number in 0..20 {
-        opened.client.write_all(&text(&number.to_string())).await.unwrap();
+    // Two seconds of silence make up for all, and a hundred for no more.
+    for (silence, throttles) in [(3, 1), (100, 2)] {
+        sleep(seconds(silence)).await;
+        let start = Instant::now();
+        for _ in 0..20 {
+            opened.client.write_all(&text("more")).await.unwrap();
+            opened.messages.recv().await.unwrap();
+        }
+        assert_eq!((start.elapsed(), opened.live.stats().throttles()), (Duration::ZERO, throttles));
+        opened.client.write_all(&[text("next"), text("after")].concat()).await.unwrap();
         opened.messages.recv().await.unwrap();
+        opened.messages.recv().await.unwrap();
+        assert_eq!(opened.live.stats().throttles(), throttles + 1);
     }
-    assert_eq!((start.elapsed(), opened.live.stats().throttles()), (Duration::ZERO, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,8 +78,9 @@ async fn c40_a_client_that_floods_on_is_4013_and_is_read_at_its_rate_until_then(
     let mut opened = open(limited(limits), 256);
     let start = Instant::now();
     let flood = text("more").repeat(1000);
+    let mut flood = &flood[..];
     tokio::select! {
-        flooded = opened.client.write_all(&flood) => flooded.unwrap(),
+        flooded = opened.client.write_all_buf(&mut flood) => flooded.unwrap(),
         () = opened.session.closed() => {}
     }
     assert_about(start.elapsed(), 15);
@@ -79,10 +89,10 @@ async fn c40_a_client_that_floods_on_is_4013_and_is_read_at_its_rate_until_then(
     assert!((150..=175).contains(&handled), "{handled} messages were handled");
 
     // It goes on, and what it says is dropped, so that it learns why.
-    let mut close = [0; 4];
-    let _ = timeout(seconds(1), opened.client.write_all(&flood)).await;
-    opened.client.read_exact(&mut close).await.unwrap();
-    assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, 4013));
+    let mut said = Vec::new();
+    let _ = timeout(seconds(1), opened.client.write_all_buf(&mut flood)).await;
+    assert!(timeout(seconds(1), opened.client.read_to_end(&mut said)).await.is_ok(), "no answer is waited for");
+    assert_eq!((said[0], u16::from_be_bytes([said[2], said[3]])), (0x88, 4013));
     assert!(opened.messages.try_recv().is_err());
 }
 
@@ -112,9 +122,9 @@ async fn c30_a_flood_of_pings_by_a_client_that_reads_is_slowed_down_and_then_401
         let _ = timeout(HOUR, reads.read_to_end(&mut said)).await;
         said
     });
-    let flood = async { while writes.write_all(&ping("!").repeat(100)).await.is_ok() {} };
+    let flood = ping("!").repeat(FLOOD);
     tokio::select! {
-        () = flood => {}
+        flooded = writes.write_all(&flood) => flooded.unwrap(),
         () = opened.session.closed() => {}
     }
     assert_about(start.elapsed(), 30);
@@ -125,6 +135,19 @@ async fn c30_a_flood_of_pings_by_a_client_that_reads_is_slowed_down_and_then_401
     // Of what came at once the latest are answered.
     assert!((30 * 50..32 * 50).contains(&pongs), "{pongs} pongs");
     assert!(opened.messages.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c30_a_flood_of_pongs_that_nobody_asked_for_is_slowed_down_and_then_4013() {
+    let mut opened = open(Live::builder(), 4096);
+    let start = Instant::now();
+    let flood = frame(0x8A, "!").repeat(FLOOD);
+    tokio::select! {
+        flooded = opened.client.write_all(&flood) => flooded.unwrap(),
+        () = opened.session.closed() => {}
+    }
+    assert_about(start.elapsed(), 30);
+    assert_eq!(opened.session.close_reason(), Some(CloseReason::RateLimited));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,6 +178,45 @@ async fn c40_the_waiting_of_a_client_starts_anew_once_it_has_nothing_more_to_say
         sleep(seconds(3)).await;
         assert_eq!((opened.live.stats().throttles(), opened.session.close_reason()), (round, None));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c40_of_a_client_that_was_slowed_down_little_is_read_ahead() {
+    const ROOM: usize = 32 << 10;
+    const SIZE: usize = 100;
+
+    let limits = Limits::default().message_rate(Rate::per_second(100).burst(10)).throttle_timeout(HOUR);
+    let mut opened = open(limited(limits), ROOM);
+    let message = text(&"x".repeat(SIZE - 6));
+    let (start, mut written, mut handled) = (Instant::now(), 0, 0);
+    while start.elapsed() < seconds(20) {
+        sleep(Duration::from_millis(100)).await;
+        while let Ok(count) = timeout(Duration::ZERO, opened.client.write(&message[written % SIZE..])).await {
+            written += count.unwrap();
+        }
+        handled += iter::from_fn(|| opened.messages.try_recv().ok()).count();
+        // What came before it was slowed down is behind it by then, a hundred a second.
+        if start.elapsed() > seconds(5) {
+            let ahead = written - ROOM - handled * SIZE;
+            assert!(ahead <= (4 << 10) + SIZE, "{ahead} bytes are held after {:?}", start.elapsed());
+        }
+    }
+    assert!(handled >= 1900, "{handled} messages were handled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c40_a_flood_wakes_its_session_twenty_times_a_second_and_not_for_each_message() {
+    let limits = Limits::default().message_rate(Rate::per_second(1000).burst(100)).throttle_timeout(HOUR);
+    let mut opened = open(limited(limits), 1 << 20);
+    opened.client.write_all(&text("more").repeat(5000)).await.unwrap();
+    let (start, mut moments) = (Instant::now(), Vec::new());
+    for _ in 0..5000 {
+        opened.messages.recv().await.unwrap();
+        moments.push(start.elapsed());
+    }
+    assert_about(start.elapsed(), 5 - 1);
+    moments.dedup();
+    assert!(moments.len() <= 5 * 20, "{} times", moments.len());
 }
 
 #[tokio::test(start_paused = true)]

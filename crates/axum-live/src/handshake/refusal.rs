@@ -68,6 +68,12 @@ pub(crate) enum Refusal {
          `LiveLayer::origins(Origins::list([\"https://app.example.com\"])?)`"
     )]
     Origin,
+    /// The client's address has as many sessions as `LiveLayer::max_sessions_per_address` allows.
+    #[error(
+        "too many sessions from this address: come back later; if it is a proxy's, `LiveLayer::client_addr` has to say \
+         where its clients' are"
+    )]
+    AddressLimit,
     /// As many requests as `LiveLayer::max_auths` allows are being authenticated.
     #[error("too many requests are being authenticated: come back later")]
     TooManyAuths,
@@ -90,6 +96,7 @@ impl Refusal {
             | Self::KeyRepeated
             | Self::KeyInvalid => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::AddressLimit => StatusCode::TOO_MANY_REQUESTS,
             Self::TooManyAuths => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -101,6 +108,7 @@ impl Refusal {
             Self::Method(_) => RefusalReason::Method,
             Self::Probe(_) => RefusalReason::Probe,
             Self::Origin => RefusalReason::Origin,
+            Self::AddressLimit => RefusalReason::AddressLimit,
             Self::TooManyAuths => RefusalReason::TooManyAuths,
             Self::NotUpgradable => RefusalReason::NotUpgradable,
             _ => RefusalReason::Handshake,
@@ -119,6 +127,8 @@ impl Refusal {
                 const { &[VERSION, TO_WEBSOCKET, UPGRADING] }
             }
             Self::Body => const { &[(CONNECTION, "close")] },
+            // As `serve` says of connections: places become free when sessions end, which nobody can foretell.
+            Self::AddressLimit => const { &[(RETRY_AFTER, "5")] },
             Self::TooManyAuths => const { &[(RETRY_AFTER, "1")] },
             _ => &[],
         }

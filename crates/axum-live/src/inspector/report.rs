@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Reverse,
+    net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
@@ -64,7 +65,7 @@ struct SessionRow {
     id: String,
     user: Option<String>,
     path: String,
-    peer: Option<String>,
+    address: Option<String>,
     phase: &'static str,
     queued_messages: usize,
     queued_bytes: usize,
@@ -86,7 +87,7 @@ struct ClosedRow {
     id: String,
     user: Option<String>,
     path: String,
-    peer: Option<String>,
+    address: Option<String>,
     code: Option<u16>,
     reason: String,
     at: u64,
@@ -171,9 +172,9 @@ fn sessions<V: Send + Sync + 'static>(live: &Live<V>, ask: &Ask) -> Page<Session
     };
     if let Some(needle) = ask.needle() {
         sessions.retain(|session| {
-            let peer = session.peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
+            let address = address(session.peer_addr(), session.client_addr()).unwrap_or_default();
             let user = session.user().map_or("", |user| user.as_str());
-            needle.is_in([session.id().as_str(), user, session.path(), &peer])
+            needle.is_in([session.id().as_str(), user, session.path(), &address])
         });
     }
     let mut all: Vec<_> = sessions.into_iter().map(|session| (session.stats(), session)).collect();
@@ -264,7 +265,7 @@ impl SessionRow {
             id: session.id().to_string(),
             user: session.user().map(ToString::to_string),
             path: session.path().to_owned(),
-            peer: session.peer_addr().map(|peer| peer.to_string()),
+            address: address(session.peer_addr(), session.client_addr()),
             phase: match stats.phase() {
                 SessionPhase::Pending => "pending",
                 SessionPhase::Open => "open",
@@ -287,7 +288,7 @@ impl ClosedRow {
             id: closed.id().to_string(),
             user: closed.user().map(ToString::to_string),
             path: closed.path().to_owned(),
-            peer: closed.peer_addr().map(|peer| peer.to_string()),
+            address: address(closed.peer_addr(), closed.client_addr()),
             code: closed.reason().code().map(Into::into),
             reason: closed.reason().to_string(),
             at: millis(closed.at()),
@@ -318,6 +319,14 @@ impl Payload {
             (Some(_), Telling::Hidden) => Self::Hidden,
             (Some(payload), Telling::Shown) => Self::Shown(String::from_utf8_lossy(payload).into_owned()),
         }
+    }
+}
+
+/// Where a client is, with the port where the connection is its own and no proxy's.
+fn address(peer: Option<SocketAddr>, client: Option<IpAddr>) -> Option<String> {
+    match (peer, client) {
+        (Some(peer), Some(client)) if peer.ip().to_canonical() == client => Some(peer.to_string()),
+        (_, client) => client.map(|client| client.to_string()),
     }
 }
 

@@ -20,8 +20,9 @@ use tracing::{debug, trace};
 use super::{
     Server,
     activity::{Activity, Tracked, UnderWay},
-    connections::{Connections, Place},
+    connections::Connections,
 };
+use crate::census::Place;
 
 /// One connection, from the moment it is let in until it ends or becomes a session.
 pub(super) struct Connection {

@@ -5,7 +5,7 @@ use tokio::{
     time,
 };
 
-use super::connections::Full;
+use crate::census::Full;
 
 /// Tells a client why it is not let in, without a look at what it asks: over HTTP/1.1, which whoever speaks HTTP/2 to
 /// us without having been told takes for an error.
@@ -24,7 +24,7 @@ pub(super) async fn tell(mut io: impl AsyncRead + AsyncWrite + Unpin, full: Full
 
 fn answer(full: Full) -> String {
     let (status, text) = match full {
-        Full::Server => ("503 Service Unavailable", "the server has all the connections that it may have"),
+        Full::Total => ("503 Service Unavailable", "the server has all the connections that it may have"),
         Full::Address => ("429 Too Many Requests", "too many connections from this address"),
     };
     let length = text.len();
@@ -38,3 +38,20 @@ fn answer(full: Full) -> String {
 const RETRY_AFTER: u32 = 5;
 
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::duplex, time::Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn c70_who_does_not_read_or_does_not_leave_is_given_up_after_a_second() {
+        for room in [16, 4096] {
+            let (_client, server) = duplex(room);
+            let start = Instant::now();
+            tell(server, Full::Server).await;
+            assert_eq!(start.elapsed(), PATIENCE, "with room for {room} bytes");
+        }
+    }
+}
