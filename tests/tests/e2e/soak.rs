@@ -26,8 +26,11 @@ use self::{
 use crate::{app::settles, child::Child, dice::Dice};
 
 /// What may stay of a session in the second half: the smallest block that glibc's malloc hands out. A leak of one thing
-/// for each session is more than this, whatever it is; pages that come and go with the clients of the moment are less.
+/// for each session is more than this, whatever it is.
 const KIB_A_SESSION: f64 = 32.0 / 1024.0;
+
+/// What comes and goes with the clients for whom something waits at the moment, KiB: in ten minutes the other is more.
+const NOISE: f64 = 4096.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes ten minutes, and a thousand descriptors"]
@@ -68,7 +71,7 @@ async fn after_ten_minutes_of_clients_of_every_kind_nothing_is_left_and_memory_h
     let report = server.drain().await;
     assert!(report.ends_with(" 0 sessions closed, 0 cut off, 0 aborted, 0 connections dropped"), "{report}");
     let trend = course.trend();
-    assert!(trend.growth() < KIB_A_SESSION * trend.sessions(), "{trend}");
+    assert!(trend.growth() < NOISE.max(KIB_A_SESSION * trend.sessions()), "{trend}");
 }
 
 /// One client after another.

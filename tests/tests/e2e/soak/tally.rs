@@ -18,6 +18,8 @@ pub(super) struct Counts {
     ended: BTreeMap<String, u64>,
     refused: BTreeMap<&'static str, u64>,
     timed_out: u64,
+    /// Read on too late to be told why they were closed: for they took nothing, or answered no ping.
+    unheard: u64,
     /// Went before they were answered: of these nobody knows whether they had a session.
     hasty: u64,
 }
@@ -39,6 +41,10 @@ impl Tally {
         self.counts().timed_out += 1;
     }
 
+    pub(super) fn unheard(&self) {
+        self.counts().unheard += 1;
+    }
+
     pub(super) fn was_hasty(&self) {
         self.counts().hasty += 1;
     }
@@ -55,22 +61,24 @@ impl Tally {
         assert_eq!(count(&figures["opened"]), closed.values().map(count).sum::<u64>(), "opened, and closed");
 
         let opened_unseen = count(&figures["opened"]) - counts.opened;
-        let lost = |ended: u64| ended + opened_unseen;
-        let mut ended = counts.ended;
-        ended.entry("none".to_owned()).and_modify(|ended| *ended = lost(*ended)).or_insert(opened_unseen);
-        assert_eq!(
-            closed.iter().map(|(code, closed)| (code.clone(), count(closed))).collect::<BTreeMap<_, _>>(),
-            ended
-        );
+        let mut unseen: BTreeMap<_, _> = closed.iter().map(|(code, closed)| (code.clone(), count(closed))).collect();
+        for (code, ended) in &counts.ended {
+            let closed = unseen.get_mut(code).and_then(|closed| closed.checked_sub(*ended));
+            unseen.insert(code.clone(), closed.unwrap_or_else(|| panic!("{ended} saw {code}, of {figures}")));
+        }
+        let unheard = unseen.remove("4009").unwrap_or(0) + unseen.remove("4012").unwrap_or(0);
+        assert_eq!(unheard, counts.unheard, "4009 or 4012: {figures}");
+        assert_eq!(unseen.remove("none").unwrap_or(0), opened_unseen, "without a close frame: {figures}");
+        assert!(unseen.values().all(|count| *count == 0), "nobody saw {unseen:?}");
 
         let never_opened = refused.get("never_opened").map_or(0, count);
-        let unseen = opened_unseen + never_opened;
-        assert!(unseen <= counts.hasty, "{unseen} of {} that did not wait", counts.hasty);
+        let hasty = opened_unseen + never_opened;
+        assert!(hasty <= counts.hasty, "{hasty} of {} that did not wait", counts.hasty);
         let seen = refused.iter().filter(|(reason, _)| *reason != "never_opened");
         let seen: BTreeMap<_, _> = seen.map(|(reason, refused)| (reason.as_str(), count(refused))).collect();
         assert_eq!(seen, counts.refused);
         assert_eq!(count(&figures["timed_out"]), counts.timed_out);
-        assert_eq!(Some(&count(&figures["hook_panics"])), ended.get("1011").or(Some(&0)));
+        assert_eq!(count(&figures["hook_panics"]), closed.get("1011").map_or(0, count));
         assert_eq!((count(&figures["overloads"]), count(&figures["evictions"])), (0, 0));
     }
 
