@@ -9,9 +9,11 @@ const SIZES: usize = 4096;
 /// Alignments that a counted allocation may have: up to 2^7.
 const ALIGNMENTS: usize = 8;
 
-/// The system's allocator, with a count of what is allocated for each size and alignment.
+/// The system's allocator, with a count of what is allocated for each size and alignment, and of all bytes.
 pub struct Ledger {
     live: [[AtomicIsize; SIZES]; ALIGNMENTS],
+    held: AtomicIsize,
+    peak: AtomicIsize,
 }
 
 /// How many allocations of each size and alignment there are at one moment.
@@ -19,7 +21,26 @@ pub struct Balance(Vec<(Layout, isize)>);
 
 impl Ledger {
     pub const fn new() -> Self {
-        Self { live: [const { [const { AtomicIsize::new(0) }; SIZES] }; ALIGNMENTS] }
+        Self {
+            live: [const { [const { AtomicIsize::new(0) }; SIZES] }; ALIGNMENTS],
+            held: AtomicIsize::new(0),
+            peak: AtomicIsize::new(0),
+        }
+    }
+
+    /// Bytes of all sizes.
+    pub fn held(&self) -> isize {
+        self.held.load(Relaxed)
+    }
+
+    /// The most bytes that were held at a time.
+    pub fn peak(&self) -> isize {
+        self.peak.load(Relaxed)
+    }
+
+    /// Begins anew with what is held.
+    pub fn forget_peak(&self) {
+        self.peak.store(self.held(), Relaxed);
     }
 
     pub fn balance(&self) -> Balance {
@@ -34,6 +55,9 @@ impl Ledger {
     }
 
     fn note(&self, layout: Layout, change: isize) {
+        let bytes = change * layout.size() as isize;
+        let held = self.held.fetch_add(bytes, Relaxed) + bytes;
+        self.peak.fetch_max(held, Relaxed);
         let power = layout.align().trailing_zeros() as usize;
         if let Some(count) = self.live.get(power).and_then(|sizes| sizes.get(layout.size())) {
             count.fetch_add(change, Relaxed);

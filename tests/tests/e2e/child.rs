@@ -1,4 +1,4 @@
-//! The reference server as a process of its own.
+//! A server as a process of its own: the reference server, or the soak's.
 
 use std::{
     fs,
@@ -18,13 +18,18 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) async fn start(options: &[&str]) -> Self {
-        Self::spawn(Command::new(PROGRAM).args(options)).await
+        Self::spawn(Command::new(REFERENCE).args(options)).await
+    }
+
+    /// The soak's.
+    pub(crate) async fn soaked() -> Self {
+        Self::spawn(&mut Command::new(SOAKED)).await
     }
 
     /// One that may have so many files open.
     pub(crate) async fn limited(descriptors: u32, options: &[&str]) -> Self {
         let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
-        Self::spawn(Command::new("sh").args(["-c", &script, PROGRAM]).args(options)).await
+        Self::spawn(Command::new("sh").args(["-c", &script, REFERENCE]).args(options)).await
     }
 
     async fn spawn(command: &mut Command) -> Self {
@@ -57,6 +62,11 @@ impl Child {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+    }
+
     /// Asks it to stop, and answers what it says of how that went.
     pub(crate) async fn drain(mut self) -> String {
         self.signal("TERM");
@@ -83,4 +93,6 @@ impl Drop for Child {
     }
 }
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_reference");
+const REFERENCE: &str = env!("CARGO_BIN_EXE_reference");
+
+const SOAKED: &str = env!("CARGO_BIN_EXE_soaked");

@@ -13,20 +13,7 @@ use axum_live::{CloseCode, CloseReason, Live, Message, Session};
 use axum_live_test::{Frame, RawSocket, Request};
 use tokio::task::JoinSet;
 
-use crate::{app::settles, node::serve_live};
-
-/// Random numbers that are the same in every run (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
+use crate::{app::settles, dice::Dice, node::serve_live};
 
 /// One client's life: subscribes to some topics, reads a little, and leaves in one of many ways.
 async fn come_and_go(addr: SocketAddr, dice: &mut Dice) {
@@ -96,7 +83,7 @@ async fn two_thousand_sessions_coming_and_going_under_publication_leave_nothing_
     let publisher = thread::spawn({
         let (live, stop) = (live.clone(), Arc::clone(&stop));
         move || {
-            let mut dice = Dice(0);
+            let mut dice = Dice::new(0);
             let mut received = 0;
             while !stop.load(SeqCst) {
                 received += live.publish(format!("topic:{}", dice.roll(12)), &received).unwrap();
@@ -108,7 +95,7 @@ async fn two_thousand_sessions_coming_and_going_under_publication_leave_nothing_
     let mut clients = JoinSet::new();
     for seed in 1..=CLIENTS {
         clients.spawn(async move {
-            let mut dice = Dice(seed);
+            let mut dice = Dice::new(seed);
             for _ in 0..LIVES {
                 come_and_go(addr, &mut dice).await;
             }
