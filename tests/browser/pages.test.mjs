@@ -211,6 +211,23 @@ test('auth: a page logs in, is told what it may not do, and logs out in every ta
   for (const page of [ana, anaToo]) await page.getByRole('button', { name: 'Log in' }).waitFor();
 });
 
+test('auth: a page renews its cookie and the session that is open, in time', LIMIT, async () => {
+  await start('auth');
+  const ana = await tab();
+  await ana.clock.install();
+  let granted = 0;
+  ana.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => { granted += payload.includes('"granted"'); }));
+  await logIn(ana, 'ana', 'correct horse');
+  await ana.getByText('You are ana, member').waitFor();
+  assert.equal(granted, 1);
+
+  const [answer, socket] = [ana.waitForResponse('**/renew'), ana.waitForEvent('websocket', { timeout: 1 }).catch(() => null)];
+  await ana.clock.fastForward('11:20');
+  assert.equal((await answer).status(), 200);
+  while (granted < 2) await ana.waitForTimeout(10);
+  assert.equal(await socket, null, 'over the same session');
+});
+
 test('auth: an admin subscribes to what others may not, and is out when the server has a new secret', LIMIT, async () => {
   await start('auth');
   const [root, ana] = [await tab(), await tab()];
