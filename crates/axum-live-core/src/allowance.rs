@@ -16,7 +16,7 @@ pub(crate) struct Allowance {
     controls: f32,
     /// When that was last settled, in the node's milliseconds.
     settled: u32,
-    /// While there is more to read after a pause.
+    /// From a pause on until all is made up for.
     throttle: Option<Box<Throttle>>,
 }
 
@@ -41,6 +41,9 @@ impl Allowance {
     /// Bytes came.
     pub(crate) fn charge_bytes(&mut self, bytes: usize, millis: u32, limits: &Limits) {
         self.settle(millis, limits);
+        if self.messages + self.bytes + self.controls == 0.0 {
+            self.throttle = None;
+        }
         self.bytes += bytes as f32;
     }
 
@@ -64,12 +67,13 @@ impl Allowance {
         self.throttle.as_ref().is_some_and(|throttle| throttle.pause.is_some())
     }
 
-    /// Whether a client that was slowed down has not been at its end since.
+    /// Whether a client that was slowed down has not made up for all since. That it has nothing more to say for a moment
+    /// does not count: so it is with a flood that fills its window.
     pub(crate) fn is_throttled(&self) -> bool {
         self.throttle.is_some()
     }
 
-    /// There is nothing more to read, or it no longer matters.
+    /// How much comes no longer matters.
     pub(crate) fn rest(&mut self) {
         self.throttle = None;
     }

@@ -94,8 +94,8 @@ impl Limits {
     }
 
     /// How long a client may be made to wait for its rates before its session ends with 4013; 30 seconds by default,
-    /// which are enough for whatever Linux holds of one burst of bytes, 10 MB. The waiting adds up for as long as
-    /// there is more to read at its end, and starts anew when there is not.
+    /// which are enough for whatever Linux holds of one burst of bytes, 10 MB. The waiting adds up until the client has
+    /// made up for all that it sent, at its rates' pace, and then starts anew.
     #[must_use]
     pub fn throttle_timeout(self, time: Duration) -> Self {
         Self { throttle_timeout: time, ..self }

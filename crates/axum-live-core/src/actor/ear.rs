@@ -51,10 +51,7 @@ impl<V: Send + Sync + 'static> Actor<V> {
             let mut scratch = Scratch::borrow();
             let most = if self.allowance.is_throttled() { SIP } else { scratch.len() };
             match self.link.poll_read(cx, &mut scratch[..most]) {
-                Poll::Pending => {
-                    self.allowance.rest();
-                    break;
-                }
+                Poll::Pending => break,
                 Poll::Ready(Ok(0)) => {
                     self.ear = Ear::Ended;
                     self.session.shared.outbox.close(CloseReason::Lost);

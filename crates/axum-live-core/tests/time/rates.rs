@@ -97,6 +97,28 @@ async fn c40_a_client_that_floods_on_is_4013_and_is_read_at_its_rate_until_then(
 }
 
 #[tokio::test(start_paused = true)]
+async fn c40_a_flood_that_comes_in_pieces_is_4013_as_well() {
+    let limits = Limits::default().message_rate(Rate::per_second(10).burst(20)).throttle_timeout(seconds(15));
+    let mut opened = open(limited(limits), 256);
+    let start = Instant::now();
+    let piece = text("more").repeat(20);
+    while !opened.session.is_closed() {
+        assert!(start.elapsed() < seconds(60), "it goes on for ever");
+        opened.client.write_all(&piece).await.unwrap();
+        for _ in 0..20 {
+            tokio::select! {
+                _ = opened.messages.recv() => {}
+                () = opened.session.closed() => {}
+            }
+        }
+        // Before the next one comes there is nothing more to read for a moment.
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_about(start.elapsed(), 15);
+    assert_eq!(opened.session.close_reason(), Some(CloseReason::RateLimited));
+}
+
+#[tokio::test(start_paused = true)]
 async fn c40_bytes_have_a_rate_whatever_messages_they_make() {
     let limits = Limits::default().byte_rate(Rate::per_second(100).burst(1000)).throttle_timeout(HOUR);
     let mut opened = open(limited(limits), 256);
