@@ -176,7 +176,7 @@ impl Stats {
     }
 
     /// How many times a client was slowed down because it sent more than its [`Limits`](crate::Limits) allow, since the
-    /// start. It counts once until the client has nothing more to say.
+    /// start. It counts once until the client has made up for all that it sent.
     pub fn throttles(&self) -> u64 {
         self.throttles
     }

@@ -41,7 +41,7 @@ impl Link {
     pub(crate) fn new(stream: Stream, most_unsent: usize) -> Self {
         match stream {
             Stream::Tcp(tcp) => {
-                // Frames are written whole; waiting to merge them would only delay them. A socket that refuses an
+                // Frames are written whole; waiting to merge them would only delay them. A socket that refuses the
                 // option is one whose next read or write fails, and is told of there.
                 let _ = tcp.set_nodelay(true);
                 limit_unsent(&tcp, most_unsent);
@@ -145,7 +145,7 @@ impl fmt::Debug for Stream {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn limit_unsent(tcp: &TcpStream, bytes: usize) {
-    // Zero would mean what the system has for all.
+    // Zero would mean what the system has for all. Where it does not know the option, its buffer is as large as ever.
     let _ = SockRef::from(tcp).set_tcp_notsent_lowat(bytes.try_into().unwrap_or(u32::MAX).max(1));
 }
 

@@ -164,7 +164,7 @@
 //!   the runtime ends first or a shutdown runs out of time; a panic closes that session with 1011 and no other.
 //! - A closed session is in no topic, and a topic without subscribers takes no memory.
 //! - Clients that vanish are noticed (pings after 25 seconds of silence, the end 10 seconds later), as are clients that
-//!   stop reading (10 seconds).
+//!   stop reading (30 seconds).
 //! - A browser may connect from pages of the same host only, until [`Origins`] says otherwise.
 //! - What a client declares takes no memory; what it sends, up to [`read_limit`](Builder::read_limit).
 //!

@@ -186,7 +186,7 @@ async fn no_pong_is_missed_from_a_client_that_we_made_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c40_the_waiting_of_a_client_starts_anew_once_it_has_nothing_more_to_say() {
+async fn c40_the_waiting_of_a_client_starts_anew_once_it_has_made_up_for_all() {
     let limits = Limits::default().message_rate(Rate::per_second(10).burst(20)).throttle_timeout(seconds(15));
     let mut opened = open(limited(limits), 1 << 20);
     for round in 1..=5 {
