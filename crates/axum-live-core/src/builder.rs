@@ -194,8 +194,9 @@ impl<V: Send + Sync + 'static> Builder<V> {
 
     /// How many bytes may wait for one client; 1 MiB by default. An empty queue takes any one message.
     ///
-    /// The kernel has a buffer of its own behind the queue. On Linux, for sessions on plain TCP, it takes no more of what
-    /// it has not begun to send than this (`TCP_NOTSENT_LOWAT`), where it would take 4 MiB.
+    /// The kernel has a buffer of its own behind the queue. On Linux, for sessions on plain TCP, it takes no more than
+    /// this of what it has not begun to send (`TCP_NOTSENT_LOWAT`), where it would take 4 MiB. Have room for your largest
+    /// burst in both together: what does not fit is the client's fault.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.settings.bounds.bytes = bytes;
         self

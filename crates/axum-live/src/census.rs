@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_which_nobody_is_here_take_no_memory() {
+    fn addresses_of_which_nobody_is_here_are_forgotten() {
         let census = Census::default();
         for last in 1..=100 {
             drop(census.enter(address(&format!("10.0.0.{last}")), CAPS));

@@ -12,7 +12,10 @@ pub fn connect(address: SocketAddr, end: &[u8]) -> io::Result<TcpStream> {
     socket.write_all(HANDSHAKE)?;
     let (mut answer, mut length) = ([0; 1024], 0);
     while !answer[..length].ends_with(end) {
-        length += socket.read(&mut answer[length..])?;
+        match socket.read(&mut answer[length..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => length += count,
+        }
     }
     Ok(socket)
 }

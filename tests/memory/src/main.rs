@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["abuse", case] => abuse::measure(case.parse()?),
         // In a process of its own.
         ["abuse", case, terms] => abuse::suffer(case.parse()?, terms.parse()?),
-        [sessions, ..] => idle::measure(sessions.parse()?),
+        [sessions] => idle::measure(sessions.parse()?),
+        _ => Err("[SESSIONS] or abuse [CASE]".into()),
     }
 }

@@ -150,7 +150,7 @@ impl Door {
 }
 
 #[tokio::test]
-async fn c72_an_addresss_place_is_taken_from_the_request_to_the_end_of_the_session() {
+async fn c72_the_place_of_an_address_is_taken_from_the_request_to_the_end_of_the_session() {
     let door = Door::start().await;
     let mut socket = door.reach("auth", "/ws?auth=wait&handler=wait&on_close=wait").await;
     door.assert_full().await;
@@ -174,7 +174,7 @@ async fn c72_an_addresss_place_is_taken_from_the_request_to_the_end_of_the_sessi
 }
 
 #[tokio::test]
-async fn c72_whatever_ends_a_request_or_a_session_gives_its_addresss_place_back() {
+async fn c72_whatever_ends_a_request_or_a_session_gives_the_place_of_its_address_back() {
     let door = Door::start().await;
     door.assert_free("nothing").await;
     for (target, status) in [

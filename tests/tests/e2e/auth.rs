@@ -160,7 +160,7 @@ async fn c19_no_more_than_max_auths_run_at_once_and_the_rest_are_503_at_once() {
 }
 
 #[tokio::test]
-async fn c19_a_client_that_leaves_gives_its_place_in_authentication_back() {
+async fn c19_a_client_that_leaves_gives_its_permit_back() {
     let (addr, live, inside) = hanging(1).await;
     for _ in 0..3 {
         let mut socket = RawSocket::connect(addr).await.unwrap();
@@ -173,7 +173,7 @@ async fn c19_a_client_that_leaves_gives_its_place_in_authentication_back() {
 }
 
 #[tokio::test]
-async fn c19_whatever_ends_an_authentication_gives_its_place_back() {
+async fn c19_whatever_ends_an_authentication_gives_its_permit_back() {
     let live = Live::<()>::builder().build();
     let authenticate = async |headers: HeaderMap| match headers.get("x-do").map(|word| word.to_str().unwrap()) {
         Some("deny") => Err(StatusCode::UNAUTHORIZED),
@@ -192,7 +192,7 @@ async fn c19_whatever_ends_an_authentication_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn c19_who_is_through_authentication_leaves_its_place_to_the_next() {
+async fn c19_who_is_through_authentication_leaves_its_permit_to_the_next() {
     let witness = Witness::default();
     let entered = witness.clone();
     let live = Live::<()>::builder().build();

@@ -46,7 +46,7 @@ fn app() -> Router {
 }
 
 fn soon_idle(server: Serve<TcpListener>) -> Serve<TcpListener> {
-    server.header_timeout(IDLE).idle_timeout(IDLE)
+    server.idle_timeout(IDLE)
 }
 
 async fn serve(app: Router, set: impl FnOnce(Serve<TcpListener>) -> Serve<TcpListener>) -> (SocketAddr, Connections) {
@@ -159,6 +159,7 @@ async fn c14_a_head_of_endless_continuations_is_ended() {
 async fn outlast_idleness(addr: SocketAddr) {
     for _ in 0..2 {
         let mut other = TcpStream::connect(addr).await.unwrap();
+        other.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         soon("its end", other.read_to_end(&mut Vec::new())).await.unwrap();
     }
 }
@@ -193,7 +194,7 @@ async fn a_connection_with_a_tunnel_of_somebody_elses_is_never_idle() {
 
 #[tokio::test]
 async fn c16_who_is_idle_and_does_not_go_when_asked_to_is_closed() {
-    let (mut tcp, connections) = connect(soon_idle).await;
+    let (mut tcp, connections) = connect(|server| server.header_timeout(IDLE).idle_timeout(IDLE)).await;
     tcp.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, REQUEST)).await.unwrap();
     let mut said = Vec::new();
     // It never answers the ping that comes with the GOAWAY.
